@@ -1,0 +1,44 @@
+# `make` alone prints what there is.
+.DEFAULT_GOAL := help
+.PHONY: help install run test check fmt bench clean nightly
+SHELL := /bin/bash
+
+PYTHON ?= python3
+BIN := .venv/bin
+UV = $(shell command -v uv || echo $(CURDIR)/.tools/bin/uv)
+
+help: ## Print this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+install: .venv/.installed ## Make .venv with everything, the local model included
+
+.venv/.installed: pyproject.toml uv.lock tools/setup.sh
+	@PYTHON=$(PYTHON) bash tools/setup.sh
+	@touch $@
+
+run: install ## Start on http://127.0.0.1:8000 with a real local model
+	@$(BIN)/llm-scheduler serve --sample-model
+
+test: install ## Run all tests
+	@$(BIN)/pytest -q -n 2 --dist worksteal
+
+nightly: install ## Run the long profiles
+	@$(BIN)/pytest -q -m nightly -s
+
+check: install ## Lint, types, layers, module lengths, dependencies
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright
+	@$(BIN)/lint-imports
+	@$(BIN)/python tools/module_length.py
+	@$(BIN)/deptry src
+
+fmt: install ## Format and fix what can be fixed
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: install ## Run every benchmark and print its figure
+	@for name in version drain llm_shape submit idle million; do echo "== bench/$$name.py"; $(BIN)/python -m bench.$$name || exit 1; done
+
+clean: ## Remove what was made
+	rm -rf .venv .tools dist build .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,3 @@
+"""LLM Scheduler: a durable scheduler for LLM work."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,151 @@
+"""Everything that a caller may have to handle: one tree, one class per reaction.
+
+The domain knows no HTTP: `api/errors.py` maps each `code` to a status.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class SchedulerError(Exception):
+    """Base of every error that this project raises on purpose."""
+
+    code: ClassVar[str] = "internal_error"
+
+
+class NotFoundError(SchedulerError):
+    """The named thing does not exist, or belongs to someone else."""
+
+    code = "not_found"
+
+
+class TaskNotFoundError(NotFoundError):
+    """No such task."""
+
+    code = "task_not_found"
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(f"There is no task {task_id}.")
+        self.task_id = task_id
+
+
+class ModelNotFoundError(NotFoundError):
+    """No such model."""
+
+    code = "model_not_found"
+
+    def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
+        hint = f" Known models: {', '.join(known)}." if known else " No model is registered yet: POST /api/v1/models."
+        super().__init__(f"There is no model '{name[:100]}'.{hint}")
+        self.name, self.known = name, known
+
+
+class ActionNotFoundError(NotFoundError):
+    """No such bulk action."""
+
+    code = "action_not_found"
+
+    def __init__(self, action_id: int) -> None:
+        super().__init__(f"There is no action {action_id}.")
+
+
+class InvalidInputError(SchedulerError):
+    """A value is not acceptable; `loc` says where it stands."""
+
+    code = "invalid_request"
+
+    def __init__(self, message: str, *loc: str | int) -> None:
+        super().__init__(message)
+        self.loc = loc
+
+
+class InputTooLargeError(SchedulerError):
+    """A body or an input is over the limit."""
+
+    code = "too_large"
+
+    def __init__(self, what: str, size: int, limit: int) -> None:
+        super().__init__(f"{what} has {size} bytes; the limit is {limit}.")
+        self.size, self.limit = size, limit
+
+
+class ConflictError(SchedulerError):
+    """The thing is not in a state that allows this."""
+
+    code = "conflict"
+
+
+class NameTakenError(ConflictError):
+    """Another model has that name."""
+
+    code = "name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"A model named '{name}' exists already; PATCH it or choose another name.")
+
+
+class ModelInUseError(ConflictError):
+    """A model with unfinished tasks cannot be deleted."""
+
+    code = "model_in_use"
+
+    def __init__(self, name: str, unfinished: int) -> None:
+        super().__init__(f"Model '{name}' has {unfinished} unfinished tasks; cancel them first.")
+
+
+class WrongStatusError(ConflictError):
+    """The task's status does not allow the move."""
+
+    code = "wrong_status"
+
+    def __init__(self, task_id: int, status: str, wanted: str) -> None:
+        super().__init__(f"Task {task_id} is {status}; it cannot be {wanted}.")
+        self.task_id, self.status = task_id, status
+
+
+class IdempotencyConflictError(ConflictError):
+    """The idempotency key was used with another body."""
+
+    code = "idempotency_conflict"
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Idempotency key '{key[:64]}' was used with another body; use a new key.")
+
+
+class QueueFullError(SchedulerError):
+    """The queue has reached its limit: try again later."""
+
+    code = "queue_full"
+
+    def __init__(self, what: str, limit: int, retry_after_s: int) -> None:
+        super().__init__(f"The queue of {what} holds its limit of {limit} tasks; try again in {retry_after_s} s.")
+        self.limit, self.retry_after_s = limit, retry_after_s
+
+
+class StoreUnavailableError(SchedulerError):
+    """The record cannot be written or read now; nothing was acknowledged."""
+
+    code = "store_unavailable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The record is not available: {why}")
+        self.retry_after_s = 5
+
+
+class StoreUnusableError(SchedulerError):
+    """The database cannot be used at all: corrupt, newer than this program, or held by another server."""
+
+    code = "store_unusable"
+
+
+class UnauthorizedError(SchedulerError):
+    """No key, or a wrong one."""
+
+    code = "unauthorized"
+
+
+class UnsealError(SchedulerError):
+    """A stored secret cannot be opened with the key in force."""
+
+    code = "secret_unreadable"

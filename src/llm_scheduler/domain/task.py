@@ -1,0 +1,170 @@
+"""A task: one call to a model, what was asked and what became of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
+    from llm_scheduler.domain.retry import RetryPolicy
+    from llm_scheduler.domain.status import DeadReason, Status
+
+PRIORITY_NAMES: Final[Mapping[str, int]] = {"high": 0, "medium": 5, "low": 9}
+FIRST_PRIORITY: Final = 0
+LAST_PRIORITY: Final = 9
+MEDIUM: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Tokens that one call used, as the provider counted them."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        """Prompt and completion together."""
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True, slots=True)
+class TaskError:
+    """What went wrong, in words a caller can act on."""
+
+    code: str
+    message: str
+    is_retryable: bool
+    http_status: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewTask:
+    """A checked task on its way to the record.
+
+    `input` is the JSON text of the provider's request body (an object). `est_tokens` is prompt
+    plus the most that may come out. `metadata` maps text to text.
+    """
+
+    tenant_id: TenantId
+    model_id: ModelId
+    type: str
+    input: str
+    priority: int
+    max_retries: int
+    est_tokens: int
+    run_at: Millis | None = None
+    deadline_at: Millis | None = None
+    timeout_s: float | None = None
+    retry: RetryPolicy | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    idempotency_key: str | None = None
+    fingerprint: str | None = None
+    """SHA-256 of the request body: the same idempotency key with another one is a conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One row of the record, with its result when it has one."""
+
+    id: TaskId
+    tenant_id: TenantId
+    model_id: ModelId
+    type: str
+    status: Status
+    priority: int
+    input: str
+    attempt: int
+    failures: int
+    crashes: int
+    retry_count: int
+    max_retries: int
+    est_tokens: int
+    generation: int
+    is_cancel_requested: bool
+    created_at: Millis
+    updated_at: Millis
+    queued_at: Millis | None
+    eligible_at: Millis
+    started_at: Millis | None = None
+    completed_at: Millis | None = None
+    run_at: Millis | None = None
+    deadline_at: Millis | None = None
+    timeout_s: float | None = None
+    retry: RetryPolicy | None = None
+    owner: SessionId | None = None
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    error: TaskError | None = None
+    dead_reason: DeadReason | None = None
+    output: str | None = None
+    """Text of the answer."""
+    raw: str | None = None
+    """The provider's whole answer, JSON text."""
+    usage: Usage = field(default_factory=Usage)
+    cost_microusd: int = 0
+
+
+class WaitingTask(NamedTuple):
+    """What ordering a task needs to know: the columns that the index is built from."""
+
+    task_id: TaskId
+    model_id: ModelId
+    tenant_id: TenantId
+    type: str
+    priority: int
+    attempt: int
+    est_tokens: int
+    queued_at: Millis
+    deadline_at: Millis | None
+
+
+class AttemptOutcome(StrEnum):
+    """How one attempt ended."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+    RATE_LIMITED = "rate_limited"
+    CANCELLED = "cancelled"
+    CRASHED = "crashed"
+    RETURNED = "returned"
+    """Put back unfinished: a graceful stop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One start of a task. `ended_at` and `outcome` are None while it runs."""
+
+    task_id: TaskId
+    attempt: int
+    session_id: SessionId
+    started_at: Millis
+    ended_at: Millis | None = None
+    outcome: AttemptOutcome | None = None
+    error: TaskError | None = None
+    usage: Usage = field(default_factory=Usage)
+    cost_microusd: int = 0
+    ttft_ms: int | None = None
+
+
+class LogLevel(StrEnum):
+    """Severity of a task log line."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLog:
+    """One step of a task, for people."""
+
+    task_id: TaskId
+    level: LogLevel
+    message: str
+    created_at: Millis
+    data: Mapping[str, object] | None = None

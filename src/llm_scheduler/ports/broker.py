@@ -1,0 +1,178 @@
+"""The index of waiting tasks: who may start now, and if nobody, how long to wait.
+
+A lane is a model. The broker can always be rebuilt from SQL; it holds no payloads. Every call is
+idempotent: enqueueing a task that is waiting or holds a slot changes nothing, releasing a slot
+that is not held (or held by another claim) changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from llm_scheduler.domain.placement import ShareRule
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
+    from llm_scheduler.domain.placement import Placement
+
+
+class LaneRules(NamedTuple):
+    """The limits of one lane, in force from the next claim on.
+
+    `rpm`, `tpm`: per minute, None = none. `starve_after_ms` None = the reserve is off.
+    """
+
+    lane: ModelId
+    max_workers: int
+    rpm: int | None = None
+    tpm: int | None = None
+    is_paused: bool = False
+    share_rule: ShareRule = ShareRule.VIRTUAL_TIME
+    starve_after_ms: int | None = 300_000
+
+
+class Entry(NamedTuple):
+    """A waiting task. `attempt` is what START will expect; `tokens` the reservation."""
+
+    task_id: TaskId
+    lane: ModelId
+    tenant_id: TenantId
+    attempt: int
+    tokens: int
+    queued_at: Millis
+    placement: Placement
+
+
+class Claim(NamedTuple):
+    """A slot was given to this task: record START next, then call, then release."""
+
+    task_id: TaskId
+    lane: ModelId
+    tenant_id: TenantId
+    attempt: int
+    tokens: int
+
+
+class ClaimAnswer(NamedTuple):
+    """What may start, and, if less than wanted, when it is worth asking again.
+
+    `wait_ms` is exact for limits that pass with time (RPM, TPM, a shared pause, starvation needs
+    no time); None means that only an event (enqueue, release, resume, new rules) can help.
+    """
+
+    claims: tuple[Claim, ...]
+    wait_ms: int | None
+
+
+class Release(NamedTuple):
+    """A claim is over.
+
+    `used_tokens` corrects the reservation (None keeps it as it was); `back` puts the task into the
+    index again in the same step (rate limited, graceful stop).
+    """
+
+    claim: Claim
+    used_tokens: int | None = None
+    back: Entry | None = None
+    is_success: bool = False
+
+
+class Slot(NamedTuple):
+    """A claim that is not released: held by `session` since `claimed_at`."""
+
+    task_id: TaskId
+    lane: ModelId
+    tenant_id: TenantId
+    session: SessionId
+    attempt: int
+    claimed_at: Millis
+
+
+class LaneDepth(NamedTuple):
+    """How much waits in a lane, by band (priority), and how much runs."""
+
+    lane: ModelId
+    waiting: int
+    running: int
+    by_band: tuple[tuple[int, int], ...]
+    oldest_queued_at: Millis | None
+
+
+class Broker(Protocol):
+    """One atomic decision: pause, model and tenant concurrency, RPM, TPM, band, share, order."""
+
+    async def set_rules(self, rules: Sequence[LaneRules]) -> None:
+        """Replace the rules of these lanes. A lane without rules hands out nothing.
+
+        Lowering `max_workers` takes no slot away: it stops handing out until enough are released.
+        """
+        ...
+
+    async def drop_lane(self, lane: ModelId) -> None:
+        """Forget the lane, what waits in it, its slots and its rules."""
+        ...
+
+    async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of each lane at once for this tenant; None = no limit."""
+        ...
+
+    async def enqueue(self, entries: Sequence[Entry]) -> None:
+        """Add waiting tasks; one that waits or holds a slot already is left as it is."""
+        ...
+
+    async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
+        """Give slots to the next tasks of these lanes, at most `want` in all."""
+        ...
+
+    async def release(self, releases: Sequence[Release]) -> None:
+        """Free slots, settle tokens, put tasks back. Only a slot of the same attempt is freed."""
+        ...
+
+    async def throttle(self, lane: ModelId, for_ms: int) -> None:
+        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds.
+
+        Called on 429: `for_ms` is the provider's Retry-After. Never shortens a longer pause.
+        """
+        ...
+
+    async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
+        """Take waiting tasks out (cancelled, expired, deleted). Slots are not touched."""
+        ...
+
+    async def reconcile(
+        self, waiting: Sequence[Entry], running: Sequence[Slot], absent: Sequence[tuple[ModelId, TaskId]]
+    ) -> int:
+        """Mend towards the record: add what waits, adopt slots of what runs, drop what is absent.
+
+        Returns how many entries or slots had to be changed.
+        """
+        ...
+
+    async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
+        """Every claim that is not released, of one lane or of all."""
+        ...
+
+    async def position(self, lane: ModelId, task_id: TaskId) -> int | None:
+        """How many tasks of the same band come before it by order (0 = next).
+
+        None if it does not wait or is beyond the first 1 000.
+        """
+        ...
+
+    async def depths(self) -> Sequence[LaneDepth]:
+        """Every lane that has rules or content."""
+        ...
+
+    def waiting(self, lane: ModelId | None = None) -> int:
+        """Tasks that wait, in one lane or in all; as of the last call for a remote index."""
+        ...
+
+    async def wait(self, lanes: Sequence[ModelId], timeout_ms: int) -> None:
+        """Return when something happened that may let a claim succeed, or after the timeout."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        ...

@@ -1,0 +1,44 @@
+"""Counting what happens, for the operator's graphs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from llm_scheduler.domain.task import AttemptOutcome, Usage
+
+
+class Meter(Protocol):
+    """Every call is cheap and never fails. `model` is a model's name (bounded by what is registered)."""
+
+    def submitted(self, model: str, count: int) -> None:
+        """Tasks were recorded."""
+        ...
+
+    def started(self, model: str, wait_s: float) -> None:
+        """An attempt began after the task waited that long."""
+        ...
+
+    def attempt_ended(self, model: str, outcome: AttemptOutcome, seconds: float) -> None:
+        """A provider call ended."""
+        ...
+
+    def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
+        """Tokens and money of one call."""
+        ...
+
+    def task_ended(self, model: str, is_success: bool) -> None:
+        """A task reached a terminal status by running."""
+        ...
+
+    def committed(self, batch_size: int) -> None:
+        """One group commit of that many operations."""
+        ...
+
+    def repaired(self, kind: str, count: int) -> None:
+        """The reconciler or the rescuer mended something."""
+        ...
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An API request was answered; `route` is the template, never the path."""
+        ...

@@ -1,0 +1,122 @@
+"""Talking to a model: a result with usage, deltas on the way, or an error that says what to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from llm_scheduler.domain.task import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llm_scheduler.domain.ids import TaskId
+
+
+class Fault(StrEnum):
+    """Whose doing an error is."""
+
+    CALLER = "caller"
+    """The request can never succeed as it stands."""
+    PROVIDER = "provider"
+    """The provider failed; another try may succeed."""
+    LIMIT = "limit"
+    """A rate limit: costs no retry, the whole lane pauses."""
+    SETUP = "setup"
+    """Key, address or model name is wrong: an operator must mend it."""
+
+
+class ProviderError(Exception):
+    """A call failed.
+
+    Args:
+        code: stable snake_case: `rate_limited`, `timeout`, `connection_failed`, `stream_cut`, `bad_response`,
+            `server_error`, `overloaded`, `invalid_request`, `authentication_failed`, `not_found`,
+            `permission_denied`, `insufficient_quota`, `too_large`, `content_filtered`, `context_length_exceeded`.
+        message: for people; holds no secret.
+        is_retryable: whether the same request may succeed later.
+        fault: whose doing it is.
+        http_status: of the answer, if there was one.
+        retry_after_s: what the provider asked for.
+        usage: tokens spent all the same, as far as known.
+    """
+
+    def __init__(  # noqa: PLR0913 - the facts of an error
+        self,
+        code: str,
+        message: str,
+        *,
+        is_retryable: bool,
+        fault: Fault,
+        http_status: int | None = None,
+        retry_after_s: float | None = None,
+        usage: Usage | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code, self.message, self.is_retryable, self.fault = code, message, is_retryable, fault
+        self.http_status, self.retry_after_s = http_status, retry_after_s
+        self.usage = usage or Usage()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request. `body` is the task's input (an object in the provider's own words)."""
+
+    task_id: TaskId
+    attempt: int
+    type: str
+    body: Mapping[str, object]
+    timeout_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back. `raw` is the whole answer as the provider would give it without streaming."""
+
+    text: str
+    raw: Mapping[str, object]
+    usage: Usage = field(default_factory=Usage)
+    finish_reason: str | None = None
+    ttft_ms: int | None = None
+    """Milliseconds from the request to the first byte of the answer's text."""
+
+
+class Provider(Protocol):
+    """One opened model: keeps its connections between calls. Cancelling `call` aborts the request at once."""
+
+    async def call(self, call: Call, on_delta: Callable[[str], None] | None = None) -> Answer:
+        """Run to the end.
+
+        Streams inside whenever the format can, so that time to first token is known; `on_delta` gets
+        each piece of text.
+
+        Raises:
+            ProviderError: with what to do about it; `timeout` when `call.timeout_s` has passed.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close connections, free memory."""
+        ...
+
+
+class ProviderKind(Protocol):
+    """A type of model (`openai`, `local`, …): checks a config and opens it."""
+
+    name: str
+    task_types: frozenset[str]
+    secret_fields: frozenset[str]
+    """Keys of the config that are sealed at rest and masked in answers."""
+
+    def check(self, config: Mapping[str, object]) -> dict[str, object]:
+        """The config with defaults filled in; secrets are plain here.
+
+        Raises:
+            InvalidInputError: with `loc` ("config", field) for an unknown field, a wrong type or range.
+        """
+        ...
+
+    def open(self, model: str, config: Mapping[str, object]) -> Provider:
+        """Make ready for calls; `config` went through `check`. Connects only when first called."""
+        ...
