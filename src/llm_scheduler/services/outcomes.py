@@ -1,0 +1,150 @@
+"""What an attempt's end means for its task: done, again, later, or a dead letter."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from llm_scheduler.domain.ids import Millis
+from llm_scheduler.domain.outcome import Ended
+from llm_scheduler.domain.retry import RetryPolicy
+from llm_scheduler.domain.status import DeadReason, Status
+from llm_scheduler.domain.task import AttemptOutcome, TaskError, Usage
+from llm_scheduler.ports.provider import Fault
+from llm_scheduler.services.running import Why
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from random import Random
+
+    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.ports.provider import Answer, ProviderError
+    from llm_scheduler.ports.store import StartedTask
+
+RATE_LIMITED: Final = "rate_limited"
+EXPIRED: Final = TaskError("deadline_passed", "The deadline passed while the call ran.", is_retryable=False)
+CANCELLED: Final = TaskError("cancelled", "Cancelled while it ran; the call was aborted.", is_retryable=False)
+_ABORTED: Final[Mapping[Why, tuple[Status, AttemptOutcome, TaskError | None]]] = {
+    Why.CANCEL: (Status.CANCELLED, AttemptOutcome.CANCELLED, CANCELLED),
+    Why.TAKEN: (Status.CANCELLED, AttemptOutcome.CANCELLED, CANCELLED),
+    Why.DRAIN: (Status.QUEUED, AttemptOutcome.RETURNED, None),
+}
+
+
+def task_error(error: ProviderError) -> TaskError:
+    """The provider's error as the task keeps it."""
+    return TaskError(error.code, error.message, error.is_retryable, error.http_status)
+
+
+def completed(started: StartedTask, session_id: SessionId, ended_at: Millis, answer: Answer) -> Ended:
+    """The call gave an answer."""
+    return Ended(
+        started.task_id,
+        started.tenant_id,
+        started.model_id,
+        session_id,
+        started.attempt,
+        started.generation,
+        started.started_at,
+        ended_at,
+        AttemptOutcome.COMPLETED,
+        Status.COMPLETED,
+        answer.usage,
+        ttft_ms=answer.ttft_ms,
+        output=answer.text,
+        raw=orjson.dumps(answer.raw).decode(),
+        finish_reason=answer.finish_reason,
+    )
+
+
+def failed(
+    started: StartedTask,
+    session_id: SessionId,
+    ended_at: Millis,
+    error: ProviderError,
+    model: Model,
+    rng: Random,
+) -> Ended:
+    """The call gave an error: put back (rate limit), try later, or give up."""
+    end = _Ending(started, session_id, ended_at, task_error(error), error)
+    if error.fault is Fault.LIMIT:
+        return end.ended(Status.QUEUED, AttemptOutcome.RATE_LIMITED)
+    if started.deadline_at is not None and ended_at >= started.deadline_at:
+        return end.ended(Status.EXPIRED, AttemptOutcome.FAILED, counts_failure=True)
+    if not error.is_retryable:
+        return end.ended(
+            Status.FAILED, AttemptOutcome.FAILED, counts_failure=True, dead_reason=DeadReason.NOT_RETRYABLE
+        )
+    failures = started.failures + 1
+    if failures > started.max_retries:
+        return end.ended(
+            Status.FAILED, AttemptOutcome.FAILED, counts_failure=True, dead_reason=DeadReason.RETRIES_EXHAUSTED
+        )
+    wait_s = retry_policy(started, model).delay_s(failures, rng, error.retry_after_s)
+    return end.ended(
+        Status.SCHEDULED,
+        AttemptOutcome.FAILED,
+        counts_failure=True,
+        counts_retry=True,
+        eligible_at=Millis(ended_at + int(wait_s * 1000)),
+    )
+
+
+def aborted(started: StartedTask, session_id: SessionId, ended_at: Millis, why: Why) -> Ended:
+    """The call was stopped by us."""
+    status, outcome, error = _ABORTED[why]
+    return _Ending(started, session_id, ended_at, error, None).ended(status, outcome)
+
+
+def retry_policy(started: StartedTask, model: Model) -> RetryPolicy:
+    """The task's own back-off, else its model's."""
+    if started.retry is None:
+        return model.retry
+    return RetryPolicy(**orjson.loads(started.retry))
+
+
+class _Ending:
+    """The parts that every unhappy end shares."""
+
+    def __init__(
+        self,
+        started: StartedTask,
+        session_id: SessionId,
+        ended_at: Millis,
+        error: TaskError | None,
+        cause: ProviderError | None,
+    ) -> None:
+        self._started, self._session_id, self._ended_at = started, session_id, ended_at
+        self._error, self._cause = error, cause
+
+    def ended(
+        self,
+        status: Status,
+        outcome: AttemptOutcome,
+        *,
+        counts_failure: bool = False,
+        counts_retry: bool = False,
+        dead_reason: DeadReason | None = None,
+        eligible_at: Millis | None = None,
+    ) -> Ended:
+        started = self._started
+        return Ended(
+            task_id=started.task_id,
+            tenant_id=started.tenant_id,
+            model_id=started.model_id,
+            session_id=self._session_id,
+            attempt=started.attempt,
+            generation=started.generation,
+            started_at=started.started_at,
+            ended_at=self._ended_at,
+            outcome=outcome,
+            status=status,
+            error=self._error,
+            dead_reason=dead_reason,
+            counts_failure=counts_failure,
+            counts_retry=counts_retry,
+            eligible_at=eligible_at,
+            usage=Usage() if self._cause is None else self._cause.usage,
+        )

@@ -1,0 +1,332 @@
+"""Submitting: from what a caller sent to a task on disk and in the index."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Protocol
+
+import orjson
+
+from llm_scheduler.domain.errors import InputTooLargeError, InvalidInputError, QueueFullError
+from llm_scheduler.domain.ids import Millis
+from llm_scheduler.domain.status import Status
+from llm_scheduler.domain.task import MEDIUM, NewTask, Task, WaitingTask
+from llm_scheduler.ports.feed import TaskChanged
+from llm_scheduler.services.estimate import estimated_tokens
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.retry import RetryPolicy
+    from llm_scheduler.ports.broker import Broker
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.store import Store, Submitted
+    from llm_scheduler.services.catalogue import Catalogue
+
+_PLAIN_FIELD: Final[Mapping[str, str]] = {"completion": "prompt", "embedding": "input"}
+_NEEDED: Final[Mapping[str, str]] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
+_FULL_RETRY_AFTER_S: Final = 5
+
+
+class TaskDraft(Protocol):
+    """A task as a caller words it; types and ranges are checked, meanings are not yet."""
+
+    @property
+    def model(self) -> str:
+        """Name of a model."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """`chat`, `completion`, `embedding` or a plugin's."""
+        ...
+
+    @property
+    def input(self) -> str | dict[str, object]:
+        """A prompt, or the provider's request body."""
+        ...
+
+    @property
+    def priority(self) -> int | None:
+        """0 (first) to 9 (last); None = medium."""
+        ...
+
+    @property
+    def max_retries(self) -> int | None:
+        """None = the model's."""
+        ...
+
+    @property
+    def run_at(self) -> datetime | None:
+        """Not before."""
+        ...
+
+    @property
+    def deadline_at(self) -> datetime | None:
+        """Not after."""
+        ...
+
+    @property
+    def timeout_s(self) -> float | None:
+        """Seconds for one call; None = the model's."""
+        ...
+
+    @property
+    def metadata(self) -> Mapping[str, str] | None:
+        """Text to text."""
+        ...
+
+    @property
+    def policy(self) -> RetryPolicy | None:
+        """The task's own back-off, if it has one."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """The same key gives the same task."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds on what may be submitted. Bytes of one input, tasks in all queues."""
+
+    max_input_bytes: int = 1024 * 1024
+    max_queue_length: int = 2_000_000
+
+
+class Submissions:
+    """Accepts tasks. What it answers is on disk."""
+
+    def __init__(  # noqa: PLR0913 - the ports that a submit touches
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        clock: Clock,
+        feed: Feed,
+        meter: Meter,
+        limits: Limits,
+        note_due: Callable[[Millis], None] = lambda _due_at: None,
+    ) -> None:
+        self._store, self._broker, self._catalogue = store, broker, catalogue
+        self._clock, self._feed, self._meter, self._limits = clock, feed, meter, limits
+        self._note_due = note_due
+
+    def check(self, draft: TaskDraft, tenant_id: TenantId) -> NewTask:
+        """The draft as a task that can be recorded.
+
+        Raises:
+            ModelNotFoundError: no such model.
+            InvalidInputError: with where and what to do.
+            InputTooLargeError: the input is over the limit.
+        """
+        model = self._catalogue.named(draft.model, tenant_id)
+        kind = self._catalogue.kinds.get(model.type)
+        if kind is None or draft.type not in kind.task_types:
+            known = ", ".join(sorted(kind.task_types)) if kind else "none"
+            raise InvalidInputError(f"Model '{model.name}' ({model.type}) takes tasks of type: {known}.", "type")
+        body = _body(draft.type, draft.input)
+        text = orjson.dumps(body)
+        if len(text) > self._limits.max_input_bytes:
+            raise InputTooLargeError("The input", len(text), self._limits.max_input_bytes)
+        run_at, deadline_at = _millis(draft.run_at), _millis(draft.deadline_at)
+        if deadline_at is not None:
+            self._check_deadline(deadline_at, run_at)
+        policy = draft.policy
+        retries = draft.max_retries
+        if retries is None:
+            retries = policy.max_retries if policy else model.retry.max_retries
+        return NewTask(
+            tenant_id=tenant_id,
+            model_id=model.id,
+            type=draft.type,
+            input=text.decode(),
+            priority=MEDIUM if draft.priority is None else draft.priority,
+            max_retries=retries,
+            est_tokens=estimated_tokens(draft.type, body, len(text)),
+            run_at=run_at,
+            deadline_at=deadline_at,
+            timeout_s=draft.timeout_s,
+            retry=policy,
+            metadata=draft.metadata or {},
+            idempotency_key=draft.idempotency_key,
+            fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
+        )
+
+    def _check_deadline(self, deadline_at: Millis, run_at: Millis | None) -> None:
+        if deadline_at <= self._clock.now():
+            raise InvalidInputError("deadline_at is in the past.", "deadline_at")
+        if run_at is not None and deadline_at <= run_at:
+            raise InvalidInputError("deadline_at must be later than run_at.", "deadline_at")
+
+    def room(self, wanted: Sequence[tuple[Model, int]]) -> None:
+        """Refuse what the queues cannot hold.
+
+        Raises:
+            QueueFullError: in all, or for one model.
+        """
+        total = sum(count for _, count in wanted)
+        limit = self._limits.max_queue_length
+        if self._broker.waiting() + total > limit:
+            raise QueueFullError("all models", limit, _FULL_RETRY_AFTER_S)
+        for model, count in wanted:
+            own = model.max_queue_length
+            if own is not None and self._broker.waiting(model.id) + count > own:
+                raise QueueFullError(f"model '{model.name}'", own, _FULL_RETRY_AFTER_S)
+
+    async def submit(self, tasks: Sequence[NewTask]) -> Sequence[Submitted]:
+        """Record and index these tasks, all or nothing, in this order.
+
+        Raises:
+            QueueFullError: there is no room for all of them.
+            IdempotencyConflictError: a key was used with another body.
+            StoreUnavailableError: nothing was recorded.
+        """
+        counts = Counter(task.model_id for task in tasks)
+        models = [(self._catalogue.by_id(model_id), count) for model_id, count in counts.items()]
+        self.room([(model, count) for model, count in models if model is not None])
+        stored = await self._store.submit(tasks)
+        await self._index(tasks, stored)
+        for model_id, count in counts.items():
+            self._meter.submitted(self._catalogue.name_of(model_id), count)
+        return stored
+
+    async def _index(self, tasks: Sequence[NewTask], stored: Sequence[Submitted]) -> None:
+        entry = self._catalogue.entry
+        entries = [
+            entry(
+                WaitingTask(
+                    done.task_id,
+                    task.model_id,
+                    task.tenant_id,
+                    task.type,
+                    task.priority,
+                    0,
+                    task.est_tokens,
+                    done.queued_at,
+                    task.deadline_at,
+                )
+            )
+            for task, done in zip(tasks, stored, strict=True)
+            if done.is_new and done.status is Status.QUEUED
+        ]
+        if entries:
+            await self._broker.enqueue(entries)
+        for task, done in zip(tasks, stored, strict=True):
+            if done.status is Status.SCHEDULED:
+                self._note_due(done.queued_at)
+            if task.deadline_at is not None:
+                self._note_due(task.deadline_at)
+        if self._feed.is_watched:
+            for task, done in zip(tasks, stored, strict=True):
+                if done.is_new:
+                    self._feed.publish(
+                        TaskChanged(done.task_id, task.tenant_id, task.model_id, done.status, 0, self._clock.now())
+                    )
+
+    async def submit_one(self, task: NewTask) -> tuple[Task, bool]:
+        """Record one task: (the task as it stands, whether it is new)."""
+        done = (await self.submit([task]))[0]
+        if not done.is_new:
+            found = await self._store.task(done.task_id, task.tenant_id)
+            if found is not None:
+                return found, False
+        return fresh_task(task, done, self._clock.now()), done.is_new
+
+
+def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
+    """A task just recorded, as a read would give it."""
+    is_queued = done.status is Status.QUEUED
+    created_at = done.queued_at if is_queued else now
+    return Task(
+        id=done.task_id,
+        tenant_id=task.tenant_id,
+        model_id=task.model_id,
+        type=task.type,
+        status=done.status,
+        priority=task.priority,
+        input=task.input,
+        attempt=0,
+        failures=0,
+        crashes=0,
+        retry_count=0,
+        max_retries=task.max_retries,
+        est_tokens=task.est_tokens,
+        generation=0,
+        is_cancel_requested=False,
+        created_at=created_at,
+        updated_at=created_at,
+        queued_at=done.queued_at if is_queued else None,
+        eligible_at=done.queued_at,
+        run_at=task.run_at,
+        deadline_at=task.deadline_at,
+        timeout_s=task.timeout_s,
+        retry=task.retry,
+        metadata=task.metadata,
+    )
+
+
+def checked_input(task_type: str, value: str | dict[str, object]) -> str:
+    """A request body as it is stored: JSON text.
+
+    Raises:
+        InvalidInputError: the part that the type needs is missing.
+    """
+    return orjson.dumps(_body(task_type, value)).decode()
+
+
+def _body(task_type: str, value: str | dict[str, object]) -> dict[str, object]:
+    if isinstance(value, str):
+        if not value.strip():
+            raise InvalidInputError("The input is empty; give a prompt.", "input")
+        if task_type == "chat":
+            return {"messages": [{"role": "user", "content": value}]}
+        return {_PLAIN_FIELD.get(task_type, "input"): value}
+    needed = _NEEDED.get(task_type)
+    if needed is not None:
+        part = value.get(needed)
+        if not part:
+            raise InvalidInputError(f"A {task_type} input needs '{needed}'.", "input", needed)
+        if needed == "messages":
+            _check_messages(part)
+    return value
+
+
+def _check_messages(messages: object) -> None:
+    if not isinstance(messages, list):
+        raise InvalidInputError("'messages' must be a list of {role, content}.", "input", "messages")
+    for index, message in enumerate(messages):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):  # pyright: ignore[reportUnknownMemberType]
+            raise InvalidInputError(
+                "Each message is an object with a 'role' (system, user, assistant, tool).", "input", "messages", index
+            )
+
+
+def _millis(instant: datetime | None) -> Millis | None:
+    return None if instant is None else Millis(int(instant.timestamp() * 1000))
+
+
+def _fingerprint(draft: TaskDraft, text: bytes) -> str:
+    head = orjson.dumps(
+        [
+            draft.model,
+            draft.type,
+            draft.priority,
+            draft.max_retries,
+            draft.run_at,
+            draft.deadline_at,
+            draft.timeout_s,
+            dict(draft.metadata or {}),
+            draft.policy,
+        ],
+        option=orjson.OPT_SORT_KEYS,
+    )
+    return hashlib.sha256(head + text).hexdigest()

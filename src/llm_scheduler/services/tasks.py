@@ -1,0 +1,146 @@
+"""What people do with tasks that exist: look, cancel, retry, requeue, discard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, WrongStatusError
+from llm_scheduler.domain.status import TERMINAL, Status
+from llm_scheduler.ports.feed import TaskChanged
+from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.running import RunningCalls, Why
+from llm_scheduler.services.submit import checked_input
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import ModelId, TaskId, TenantId
+    from llm_scheduler.domain.task import Task, WaitingTask
+    from llm_scheduler.ports.broker import Broker
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.store import Store
+    from llm_scheduler.services.catalogue import Catalogue
+
+REVIVABLE: Final = (Status.FAILED, Status.CANCELLED)
+_MAX_INPUT_BYTES: Final = 16 * 1024 * 1024
+
+
+class Tasks:
+    """Moves by hand. Every list of ids may name foreign or unknown tasks: they are left out."""
+
+    def __init__(
+        self, store: Store, broker: Broker, catalogue: Catalogue, running: RunningCalls, feed: Feed, clock: Clock
+    ) -> None:
+        self._store, self._broker, self._catalogue = store, broker, catalogue
+        self._running, self._feed, self._clock = running, feed, clock
+
+    async def get(self, task_id: TaskId, tenant_id: TenantId) -> Task:
+        """One task.
+
+        Raises:
+            TaskNotFoundError: none, or someone else's.
+        """
+        task = await self._store.task(task_id, tenant_id)
+        if task is None:
+            raise TaskNotFoundError(task_id)
+        return task
+
+    async def position(self, task: Task) -> int | None:
+        """How many come before it in its band; None when it does not wait."""
+        if task.status is not Status.QUEUED:
+            return None
+        return await self._broker.position(task.model_id, task.id)
+
+    async def cancel(self, task_id: TaskId, tenant_id: TenantId) -> Task:
+        """Cancel one; a running one is aborted, and the answer may still say `running`.
+
+        Raises:
+            TaskNotFoundError: none, or someone else's.
+            WrongStatusError: it is over already.
+        """
+        task = await self.get(task_id, tenant_id)
+        if task.status in TERMINAL or not await self.cancel_many([task_id]):
+            now = await self.get(task_id, tenant_id)
+            if now.status is not Status.CANCELLED or task.status in TERMINAL:
+                raise WrongStatusError(task_id, now.status, "cancelled")
+            return now
+        return await self.get(task_id, tenant_id)
+
+    async def cancel_many(self, task_ids: Sequence[TaskId]) -> int:
+        """Cancel what is not over; how many were touched."""
+        moved = await self._store.cancel(task_ids)
+        lanes: dict[ModelId, list[TaskId]] = {}
+        for done in moved:
+            if done.status is Status.RUNNING:
+                self._running.abort(done.task_id, Why.CANCEL)
+            else:
+                lanes.setdefault(done.model_id, []).append(done.task_id)
+                self._tell(done.task_id, done.tenant_id, done.model_id, done.status, done.attempt)
+        for lane, ids in lanes.items():
+            await self._broker.remove(lane, ids)
+        return len(moved)
+
+    async def retry(
+        self, task_id: TaskId, tenant_id: TenantId, new_input: str | dict[str, object] | None = None
+    ) -> Task:
+        """Queue a failed or cancelled task again with its counters at zero, perhaps with another input.
+
+        Raises:
+            TaskNotFoundError: none, or someone else's.
+            WrongStatusError: it is neither failed nor cancelled.
+            InvalidInputError, InputTooLargeError: the new input is not acceptable.
+        """
+        task = await self.get(task_id, tenant_id)
+        text = None if new_input is None else checked_input(task.type, new_input)
+        if text is not None and len(text.encode()) > _MAX_INPUT_BYTES:
+            raise InputTooLargeError("The input", len(text.encode()), _MAX_INPUT_BYTES)
+        if task.status not in REVIVABLE or not await self.requeue_many([task_id], REVIVABLE, text, task.type):
+            raise WrongStatusError(task_id, (await self.get(task_id, tenant_id)).status, "queued again")
+        return await self.get(task_id, tenant_id)
+
+    async def requeue_many(
+        self,
+        task_ids: Sequence[TaskId],
+        statuses: Sequence[Status] = (Status.FAILED,),
+        new_input: str | None = None,
+        task_type: str = "chat",
+    ) -> int:
+        """Queue those of the given statuses again; how many."""
+        est_tokens = None
+        if new_input is not None:
+            est_tokens = estimated_tokens(task_type, {}, len(new_input.encode()))
+        back = await self._store.requeue(task_ids, statuses=statuses, input=new_input, est_tokens=est_tokens)
+        await self._enqueue(back)
+        return len(back)
+
+    async def set_priority_many(self, task_ids: Sequence[TaskId], priority: int) -> int:
+        """Move waiting tasks to another band; how many are queued there now."""
+        changed = await self._store.set_priority(task_ids, priority)
+        for task in changed:
+            await self._broker.remove(task.model_id, [task.task_id])
+        await self._broker.enqueue(self._catalogue.entries(changed))
+        return len(changed)
+
+    async def discard_many(self, task_ids: Sequence[TaskId]) -> int:
+        """Delete terminal tasks with everything about them; how many."""
+        return await self._store.delete(task_ids)
+
+    async def delete(self, task_id: TaskId, tenant_id: TenantId) -> None:
+        """Delete one that is over.
+
+        Raises:
+            TaskNotFoundError: none, or someone else's.
+            WrongStatusError: it is not over.
+        """
+        task = await self.get(task_id, tenant_id)
+        if not await self.discard_many([task_id]):
+            raise WrongStatusError(task_id, task.status, "deleted; cancel it first")
+
+    async def _enqueue(self, tasks: Sequence[WaitingTask]) -> None:
+        await self._broker.enqueue(self._catalogue.entries(tasks))
+        for task in tasks:
+            self._tell(task.task_id, task.tenant_id, task.model_id, Status.QUEUED, task.attempt)
+
+    def _tell(self, task_id: TaskId, tenant_id: TenantId, model_id: ModelId, status: Status, attempt: int) -> None:
+        self._feed.publish(TaskChanged(task_id, tenant_id, model_id, status, attempt, self._clock.now()))

@@ -1,0 +1,158 @@
+"""What keeps record and index true: burying, rescuing, promoting, expiring, reconciling, rolling up.
+
+Every step is safe from any process at any time, also twice at once.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llm_scheduler.domain.session import MAX_CRASHES, TTL_S
+from llm_scheduler.domain.status import Status
+from llm_scheduler.ports.broker import Claim, Release
+from llm_scheduler.ports.feed import TaskChanged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import ModelId, TaskId
+    from llm_scheduler.domain.task import WaitingTask
+    from llm_scheduler.ports.broker import Broker, Slot
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.store import Moved, Store
+    from llm_scheduler.services.catalogue import Catalogue
+
+_log = structlog.get_logger(__name__)
+PAGE: Final = 10_000
+SWEEP: Final = 1_000
+
+
+class Upkeep:
+    """One tick each; the relay decides when."""
+
+    def __init__(
+        self, store: Store, broker: Broker, catalogue: Catalogue, clock: Clock, feed: Feed, meter: Meter
+    ) -> None:
+        self._store, self._broker, self._catalogue = store, broker, catalogue
+        self._clock, self._feed, self._meter = clock, feed, meter
+
+    async def rebuild(self) -> int:
+        """Fill an empty index from the record: running tasks as slots first, then what waits."""
+        await self._broker.reconcile([], await self._slots(), [])
+        after = None
+        total = 0
+        while page := await self._store.waiting_page(after, PAGE):
+            await self._broker.enqueue(self._catalogue.entries(page))
+            total += len(page)
+            after = (page[-1].queued_at, page[-1].task_id)
+        return total
+
+    async def reconcile(self) -> int:
+        """Compare the record with the index, and mend when they differ; how many repairs.
+
+        Counting is cheap; only a difference (beyond what moves between the two looks) walks pages.
+        """
+        recorded = await self._store.queued_count()
+        indexed = self._broker.waiting()
+        if abs(recorded - indexed) <= len(await self._broker.slots()):
+            return 0
+        return await self.walk()
+
+    async def walk(self) -> int:
+        """Add what waits and is missing, adopt slots of what runs."""
+        repairs = await self._broker.reconcile([], await self._slots(), [])
+        after = None
+        while page := await self._store.waiting_page(after, PAGE):
+            repairs += await self._broker.reconcile(self._catalogue.entries(page), [], [])
+            after = (page[-1].queued_at, page[-1].task_id)
+        if repairs:
+            _log.warning("index_mended", repairs=repairs)
+            self._meter.repaired("index", repairs)
+        return repairs
+
+    async def rescue(self, ttl_s: float = TTL_S) -> int:
+        """Bury silent sessions and take their tasks back; how many tasks."""
+        buried = await self._store.bury(ttl_s)
+        total = 0
+        while True:
+            back, ended = await self._store.rescue(MAX_CRASHES, SWEEP)
+            if back or ended:
+                await self._free([task.task_id for task in (*back, *ended)])
+                await self._queue(back)
+            await self._tell_ended(ended)
+            total += len(back) + len(ended)
+            if len(back) + len(ended) < SWEEP:
+                break
+        if buried or total:
+            _log.warning("sessions_buried", sessions=buried, tasks_rescued=total)
+            self._meter.repaired("rescue", total)
+        return total
+
+    async def promote(self) -> int:
+        """Queue what is due; how many."""
+        total = 0
+        while due := await self._store.promote(SWEEP):
+            await self._queue(due)
+            total += len(due)
+        return total
+
+    async def expire(self) -> int:
+        """End what waited past its deadline; how many."""
+        total = 0
+        while gone := await self._store.expire(SWEEP):
+            lanes: dict[ModelId, list[TaskId]] = {}
+            for moved in gone:
+                lanes.setdefault(moved.model_id, []).append(moved.task_id)
+            for lane, ids in lanes.items():
+                await self._broker.remove(lane, ids)
+            await self._tell_ended(gone)
+            total += len(gone)
+        return total
+
+    async def next_due_in_s(self, most_s: float) -> float:
+        """Seconds until the next promotion or expiry, at most `most_s`."""
+        due_at = await self._store.next_due_at()
+        if due_at is None:
+            return most_s
+        return min(most_s, max(0.0, (due_at - self._clock.now()) / 1000))
+
+    async def roll_up(self) -> None:
+        """Bring today's and yesterday's row of `system_stats` up to date."""
+        today = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
+        await self._store.roll_up((today - timedelta(days=1)).isoformat())
+        await self._store.roll_up(today.isoformat())
+
+    async def _slots(self) -> list[Slot]:
+        """Running tasks as the broker knows claims: by the attempt that START expected."""
+        return [slot._replace(attempt=slot.attempt - 1) for slot in await self._store.running()]
+
+    async def _free(self, task_ids: Sequence[TaskId]) -> None:
+        """Take away the slots of calls that nobody will release, so that the tasks can be queued again."""
+        wanted = set(task_ids)
+        held = [slot for slot in await self._broker.slots() if slot.task_id in wanted]
+        await self._broker.release(
+            [Release(Claim(slot.task_id, slot.lane, slot.tenant_id, slot.attempt, 0)) for slot in held]
+        )
+
+    async def _queue(self, tasks: Sequence[WaitingTask]) -> None:
+        await self._broker.enqueue(self._catalogue.entries(tasks))
+        if self._feed.is_watched:
+            now = self._clock.now()
+            for task in tasks:
+                self._feed.publish(
+                    TaskChanged(task.task_id, task.tenant_id, task.model_id, Status.QUEUED, task.attempt, now)
+                )
+
+    async def _tell_ended(self, ended: Sequence[Moved]) -> None:
+        now = self._clock.now()
+        for moved in ended:
+            if moved.status is Status.FAILED:
+                self._meter.task_ended(self._catalogue.name_of(moved.model_id), is_success=False)
+            self._feed.publish(
+                TaskChanged(moved.task_id, moved.tenant_id, moved.model_id, moved.status, moved.attempt, now)
+            )

@@ -1,0 +1,164 @@
+"""Every setting of the server, with unit, default and reason. Unknown names are refused.
+
+Sources, later ones win: defaults, `llm-scheduler.toml` (in the data folder or the working
+directory), environment `LLMS_*`, command line.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+
+from llm_scheduler.domain.errors import InvalidInputError, SchedulerError
+from llm_scheduler.paths import default_data_dir
+from llm_scheduler.scheduling.strategies.registry import find
+
+PREFIX: Final = "LLMS_"
+CLIENT_NAMES: Final = frozenset({"url", "api_key"})
+FILE_NAME: Final = "llm-scheduler.toml"
+_MASKED: Final = "********"
+
+
+class SettingsError(SchedulerError):
+    """A setting is unknown or has a bad value; nothing was started."""
+
+    code = "bad_settings"
+
+
+class Settings(BaseModel):
+    """What an installation may choose."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 opens it to the network.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    data_dir: Path = Field(default_factory=default_data_dir, description="Folder of database, keys and lock.")
+    database_url: str | None = Field(None, description="sqlite:///FILE. Default: llm-scheduler.db in the data folder.")
+    secret_key: SecretStr | None = Field(None, description="Seals secrets at rest. Default: made on first start.")
+    bootstrap_api_key: SecretStr | None = Field(
+        None, description="Admin key for automation, at least 16 characters. Default: made on first start."
+    )
+    strategy: str = Field("fair", description="Order of tasks: fair, priority or fifo; a model may have its own.")
+    max_queue_length: int = Field(2_000_000, ge=1, description="Tasks that may wait in all; more get 429 queue_full.")
+    max_input_bytes: int = Field(1024 * 1024, ge=256, description="Largest input of one task, bytes of JSON.")
+    max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest request body but bulk streams, bytes.")
+    max_bulk_lines: int = Field(100_000, ge=1, description="Largest number of tasks in one bulk request.")
+    max_running: int = Field(2_000, ge=1, description="Calls that this process runs at once, over all models.")
+    grace_s: float = Field(30.0, ge=0, le=3600, description="Seconds that SIGTERM waits for running calls.")
+    log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severity that is logged."
+    )
+
+    @field_validator("strategy")
+    @classmethod
+    def _strategy_is_known(cls, value: str) -> str:
+        try:
+            find(value)
+        except InvalidInputError as error:
+            raise ValueError(str(error)) from error
+        return value
+
+    @field_validator("bootstrap_api_key")
+    @classmethod
+    def _key_is_long_enough(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value.get_secret_value()) < 16:
+            raise ValueError("needs at least 16 characters")
+        return value
+
+    @field_validator("database_url")
+    @classmethod
+    def _database_is_sqlite(cls, value: str | None) -> str | None:
+        if value is not None and not value.startswith("sqlite:///"):
+            raise ValueError("this release stores in SQLite: sqlite:///FILE")
+        return value
+
+    @property
+    def database_path(self) -> Path:
+        """The SQLite file; a relative one is inside the data folder."""
+        name = (self.database_url or "sqlite:///llm-scheduler.db").removeprefix("sqlite:///")
+        return self.data_dir / name
+
+    def shown(self) -> dict[str, object]:
+        """Values as people may see them: secrets masked."""
+        values = self.model_dump(mode="json")
+        for name in ("secret_key", "bootstrap_api_key"):
+            values[name] = _MASKED if values[name] is not None else None
+        return values
+
+
+def load(
+    overrides: dict[str, Any] | None = None, environ: dict[str, str] | None = None
+) -> tuple[Settings, dict[str, str]]:
+    """Settings in force, and where each one that is not a default comes from.
+
+    Args:
+        overrides: from the command line; None values are ignored.
+        environ: taken instead of the process's environment.
+
+    Raises:
+        SettingsError: an unknown name (with the nearest known one) or a bad value.
+    """
+    environment = _from_environment(dict(os.environ) if environ is None else environ)
+    chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
+    data_dir = Path(chosen.get("data_dir") or environment.get("data_dir") or default_data_dir())
+    file, values = _from_file([data_dir / FILE_NAME, Path(FILE_NAME)])
+    sources = dict.fromkeys(values, str(file))
+    sources |= {key: PREFIX + key.upper() for key in environment}
+    sources |= dict.fromkeys(chosen, "command line")
+    values |= environment
+    values |= chosen
+    try:
+        return Settings(**values), sources
+    except ValidationError as error:
+        raise SettingsError(_explained(error, sources)) from error
+
+
+def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX):
+            continue
+        key = name.removeprefix(PREFIX).lower()
+        if key in CLIENT_NAMES:
+            continue
+        _check_name(key, name, PREFIX)
+        found[key] = value
+    return found
+
+
+def _from_file(candidates: list[Path]) -> tuple[Path | None, dict[str, Any]]:
+    for path in candidates:
+        if path.is_file():
+            try:
+                values = tomllib.loads(path.read_text(encoding="utf-8"))
+            except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+                raise SettingsError(f"{path} cannot be read: {error}") from error
+            for key in values:
+                _check_name(key, f"{path}: {key}", "")
+            return path, values
+    return None, {}
+
+
+def _check_name(key: str, shown: str, prefix: str) -> None:
+    known = Settings.model_fields
+    if key in known:
+        return
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
+    name = prefix + (near[0].upper() if prefix else near[0]) if near else ""
+    hint = f" Did you mean {name}?" if near else f" Known: {', '.join(sorted(known))}."
+    raise SettingsError(f"Unknown setting {shown}.{hint}")
+
+
+def _explained(error: ValidationError, sources: dict[str, str]) -> str:
+    lines: list[str] = []
+    for item in error.errors():
+        key = str(item["loc"][0])
+        reason = item["msg"].removeprefix("Value error, ")
+        lines.append(f"{sources.get(key, key)}: {reason} (setting {key})")
+    return "Bad settings. " + "; ".join(lines)

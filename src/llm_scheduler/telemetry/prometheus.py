@@ -1,0 +1,126 @@
+"""Prometheus metrics: the seed's names, prefix-free, and ours."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from llm_scheduler.domain.ids import ModelId
+    from llm_scheduler.domain.task import AttemptOutcome, Usage
+    from llm_scheduler.ports.broker import LaneDepth
+
+_SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
+_WAITS: Final = (*_SECONDS, 1800, 3600, 7200, 21600, 86400)
+_BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
+
+
+class PrometheusMeter:
+    """Counts into a registry of its own. Labels are models, outcomes and the like: bounded, never ids."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        registry = self.registry
+        self._tasks = Counter("tasks_total", "Tasks submitted", ["model"], registry=registry)
+        self._completed = Counter("tasks_completed_total", "Tasks completed", ["model"], registry=registry)
+        self._failed = Counter("tasks_failed_total", "Tasks that ended as dead letters", ["model"], registry=registry)
+        self._processing = Histogram(
+            "task_processing_seconds", "Duration of one provider call", ["model"], buckets=_SECONDS, registry=registry
+        )
+        self._wait = Histogram(
+            "task_wait_seconds", "From queued to started", ["model"], buckets=_WAITS, registry=registry
+        )
+        self._requests = Counter(
+            "provider_requests_total", "Provider calls by how they ended", ["model", "outcome"], registry=registry
+        )
+        self._tokens = Counter(
+            "provider_tokens_total", "Tokens by direction", ["model", "direction"], registry=registry
+        )
+        self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
+        self._batches = Histogram(
+            "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
+        )
+        self._repairs = Counter("reconciler_repairs_total", "What was mended", ["kind"], registry=registry)
+        self._api = Histogram(
+            "api_request_duration_seconds",
+            "API requests",
+            ["method", "route", "status"],
+            buckets=_SECONDS,
+            registry=registry,
+        )
+        self.workers_active = Gauge("workers_active", "Calls that run now", registry=registry)
+        self.queue_length = Gauge("queue_length", "Waiting tasks", ["model", "priority"], registry=registry)
+        self.oldest = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting task", ["model"], registry=registry)
+        self.connections = Gauge("database_connections", "Open database connections", registry=registry)
+        self.sessions = Gauge("sessions_alive", "Worker sessions that are alive", registry=registry)
+        self.utilisation = Gauge(
+            "rate_limit_utilisation",
+            "Calls and tokens started in the last minute as a share of the limit",
+            ["model", "limit"],
+            registry=registry,
+        )
+
+    def submitted(self, model: str, count: int) -> None:
+        """Tasks were recorded."""
+        self._tasks.labels(model).inc(count)
+
+    def started(self, model: str, wait_s: float) -> None:
+        """An attempt began."""
+        self._wait.labels(model).observe(wait_s)
+
+    def attempt_ended(self, model: str, outcome: AttemptOutcome, seconds: float) -> None:
+        """A provider call ended."""
+        self._processing.labels(model).observe(seconds)
+        self._requests.labels(model, outcome.value).inc()
+
+    def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
+        """Tokens and money of one call."""
+        if usage.prompt_tokens:
+            self._tokens.labels(model, "prompt").inc(usage.prompt_tokens)
+        if usage.completion_tokens:
+            self._tokens.labels(model, "completion").inc(usage.completion_tokens)
+        if cost_microusd:
+            self._cost.labels(model).inc(cost_microusd)
+
+    def task_ended(self, model: str, is_success: bool) -> None:
+        """A task reached the end by running."""
+        (self._completed if is_success else self._failed).labels(model).inc()
+
+    def committed(self, batch_size: int) -> None:
+        """One group commit."""
+        self._batches.observe(batch_size)
+
+    def repaired(self, kind: str, count: int) -> None:
+        """Something was mended."""
+        self._repairs.labels(kind).inc(count)
+
+    def request(self, method: str, route: str, status: int, seconds: float) -> None:
+        """An API request was answered."""
+        self._api.labels(method, route, str(status)).observe(seconds)
+
+    def observe_queues(self, depths: Iterable[LaneDepth], names: Mapping[ModelId, str], now_ms: int) -> None:
+        """Set the queue gauges from a fresh look at the broker; lanes that are gone disappear."""
+        self.queue_length.clear()
+        self.oldest.clear()
+        for depth in depths:
+            name = names.get(depth.lane)
+            if name is None:
+                continue
+            for band, count in depth.by_band:
+                self.queue_length.labels(name, str(band)).set(count)
+            if not depth.by_band:
+                self.queue_length.labels(name, "5").set(0)
+            age_ms = 0 if depth.oldest_queued_at is None else max(0, now_ms - depth.oldest_queued_at)
+            self.oldest.labels(name).set(age_ms / 1000)
+
+    def render(self) -> bytes:
+        """The exposition text."""
+        return generate_latest(self.registry)
+
+
+def bound(gauge: Gauge, read: Callable[[], float]) -> None:
+    """Let the gauge ask when it is scraped."""
+    gauge.set_function(read)

@@ -1,0 +1,196 @@
+"""One attempt: from a recorded START to a recorded end and a released slot."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import orjson
+import structlog
+
+from llm_scheduler.domain.errors import InvalidInputError, StoreUnavailableError, UnsealError
+from llm_scheduler.domain.status import Status
+from llm_scheduler.domain.task import AttemptOutcome
+from llm_scheduler.ports.broker import Release
+from llm_scheduler.ports.feed import TaskChanged, TaskDelta
+from llm_scheduler.ports.provider import Call, Fault, ProviderError
+from llm_scheduler.services import outcomes
+from llm_scheduler.services.running import Why
+
+if TYPE_CHECKING:
+    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.outcome import Ended
+    from llm_scheduler.ports.broker import Claim
+    from llm_scheduler.ports.provider import Answer
+    from llm_scheduler.ports.store import Recorded, StartedTask
+    from llm_scheduler.workers.tools import Tools
+
+_log = structlog.get_logger(__name__)
+_OVERDUE_AFTER_S: Final = 5.0
+_RECORD_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
+_FIRST_PAUSE_S: Final = 1.0
+_LONGEST_PAUSE_S: Final = 60.0
+
+
+class Attempt:
+    """Runs once. `abort` closes the call at once; what follows depends on why."""
+
+    __slots__ = (
+        "_claim",
+        "_is_calling",
+        "_model",
+        "_session_id",
+        "_started",
+        "_task",
+        "_tools",
+        "_why",
+        "overdue_at_s",
+    )
+
+    def __init__(self, tools: Tools, session_id: SessionId, claim: Claim, started: StartedTask, model: Model) -> None:
+        self._tools, self._session_id = tools, session_id
+        self._claim, self._started, self._model = claim, started, model
+        self._task: asyncio.Task[None] | None = None
+        self._is_calling = False
+        self._why: Why | None = None
+        self.overdue_at_s = float("inf")
+
+    def begin(self) -> asyncio.Task[None]:
+        """Start running in the background."""
+        self._task = asyncio.create_task(self._run())
+        return self._task
+
+    def abort(self, why: Why) -> None:
+        """Stop the call; after it has ended, nothing is left to abort."""
+        if self._why is None:
+            self._why = why
+            if self._is_calling and self._task is not None:
+                self._task.cancel()
+
+    async def _run(self) -> None:
+        tools, started = self._tools, self._started
+        tools.running.add(started.task_id, self)
+        began_s = tools.clock.monotonic_s()
+        tools.meter.started(self._model.name, max(0, started.started_at - started.queued_at) / 1000)
+        if tools.feed.is_watched:
+            self._tell(Status.RUNNING)
+        try:
+            ended = await self._ended()
+        finally:
+            tools.running.remove(started.task_id, self)
+        seconds = tools.clock.monotonic_s() - began_s
+        if ended is None:
+            # Fenced: others own the task now, so neither the record nor the index may hear from us.
+            await tools.broker.release([Release(self._claim)])
+            return
+        recorded = await self._record(ended)
+        await self._release(ended, recorded)
+        self._count(ended, recorded, seconds)
+
+    async def _ended(self) -> Ended | None:
+        """Call the provider and say what its end means; None when this session is fenced."""
+        started, clock = self._started, self._tools.clock
+        try:
+            answer = await self._call()
+        except ProviderError as error:
+            if error.fault is Fault.LIMIT:
+                await self._throttle(error)
+            return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
+        except asyncio.CancelledError:
+            return self._after_abort()
+        self._tools.pauses.pop(self._model.id, None)
+        return outcomes.completed(started, self._session_id, clock.now(), answer)
+
+    async def _call(self) -> Answer:
+        tools, started = self._tools, self._started
+        timeout_s = started.timeout_s or tools.models.timeout_s(self._model)
+        if started.deadline_at is not None:
+            timeout_s = max(0.001, min(timeout_s, (started.deadline_at - tools.clock.now()) / 1000))
+        self.overdue_at_s = tools.clock.monotonic_s() + timeout_s + _OVERDUE_AFTER_S
+        try:
+            provider = tools.models.provider(self._model)
+        except (UnsealError, InvalidInputError) as error:
+            raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
+        call = Call(started.task_id, started.attempt, started.type, orjson.loads(started.input), timeout_s)
+        if self._why is not None:
+            raise asyncio.CancelledError
+        self._is_calling = True
+        try:
+            return await provider.call(call, self._delta)
+        finally:
+            self._is_calling = False
+
+    def _delta(self, text: str) -> None:
+        if self._tools.feed.has_watchers(self._started.task_id):
+            self._tools.feed.publish(
+                TaskDelta(self._started.task_id, self._started.tenant_id, self._started.attempt, text)
+            )
+
+    def _after_abort(self) -> Ended | None:
+        if self._why is None:
+            raise asyncio.CancelledError
+        if self._task is not None:
+            self._task.uncancel()
+        if self._why is Why.FENCED:
+            return None
+        now = self._tools.clock.now()
+        if self._why is Why.OVERDUE:
+            error = ProviderError("timeout", "The call did not end in time.", is_retryable=True, fault=Fault.PROVIDER)
+            return outcomes.failed(self._started, self._session_id, now, error, self._model, self._tools.rng)
+        return outcomes.aborted(self._started, self._session_id, now, self._why)
+
+    async def _throttle(self, error: ProviderError) -> None:
+        pauses = self._tools.pauses
+        grown_s = min(_LONGEST_PAUSE_S, pauses.get(self._model.id, _FIRST_PAUSE_S / 2) * 2)
+        pause_s = error.retry_after_s if error.retry_after_s is not None else grown_s
+        pauses[self._model.id] = grown_s
+        await self._tools.broker.throttle(self._model.id, max(1, round(pause_s * 1000)))
+
+    async def _record(self, ended: Ended) -> Recorded | None:
+        """Write the end; hold on to it while the record is away (None when it stays away)."""
+        for wait_s in (*_RECORD_AGAIN_S, None):
+            try:
+                return await self._tools.store.record(ended)
+            except StoreUnavailableError as error:
+                _log.warning("end_not_recorded_yet", task_id=ended.task_id, error=str(error))
+                if wait_s is not None:
+                    await asyncio.sleep(wait_s)
+        _log.error("end_lost", task_id=ended.task_id, outcome=ended.outcome.value)
+        return None
+
+    async def _release(self, ended: Ended, recorded: Recorded | None) -> None:
+        used = ended.usage.total_tokens or None
+        if ended.outcome is AttemptOutcome.RATE_LIMITED:
+            used = 0
+        back = None
+        if recorded is not None and recorded.is_accepted and recorded.status is Status.QUEUED:
+            back = self._tools.catalogue.entry(self._tools.waiting_again(self._started))
+        is_success = ended.outcome is AttemptOutcome.COMPLETED
+        await self._tools.broker.release([Release(self._claim, used, back, is_success)])
+        if ended.status is Status.SCHEDULED and recorded is not None and ended.eligible_at is not None:
+            self._tools.note_due(ended.eligible_at)
+
+    def _count(self, ended: Ended, recorded: Recorded | None, seconds: float) -> None:
+        meter, name = self._tools.meter, self._model.name
+        meter.attempt_ended(name, ended.outcome, seconds)
+        meter.spent(name, ended.usage, ended.cost_microusd)
+        if recorded is None or not recorded.is_accepted:
+            return
+        if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:
+            meter.task_ended(name, recorded.status is Status.COMPLETED)
+        if self._tools.feed.is_watched:
+            self._tell(recorded.status)
+
+    def _tell(self, status: Status) -> None:
+        started = self._started
+        self._tools.feed.publish(
+            TaskChanged(
+                started.task_id,
+                started.tenant_id,
+                started.model_id,
+                status,
+                started.attempt,
+                self._tools.clock.now(),
+            )
+        )

@@ -1,0 +1,58 @@
+"""What every attempt of a worker works with."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from llm_scheduler.domain.task import WaitingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from random import Random
+
+    from llm_scheduler.domain.ids import Millis, ModelId
+    from llm_scheduler.ports.broker import Broker
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.store import StartedTask, Store
+    from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.models import Models
+    from llm_scheduler.services.running import RunningCalls
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """Handed to attempts; made once by the composition root."""
+
+    store: Store
+    broker: Broker
+    catalogue: Catalogue
+    models: Models
+    running: RunningCalls
+    clock: Clock
+    feed: Feed
+    meter: Meter
+    rng: Random
+    note_due: Callable[[Millis], None]
+    """Told when a retry will be due, so that the promoter wakes exactly then."""
+    note_lost: Callable[[], None]
+    """Told when claims may have left the index without a START: the reconciler looks at once."""
+    pauses: dict[ModelId, float] = field(default_factory=dict["ModelId", float])
+    """Seconds of the last pause after a 429 without Retry-After, by model; doubles until a success."""
+
+    @staticmethod
+    def waiting_again(started: StartedTask) -> WaitingTask:
+        """A started task as it waits after being put back: same place, one attempt older."""
+        return WaitingTask(
+            started.task_id,
+            started.model_id,
+            started.tenant_id,
+            started.type,
+            started.priority,
+            started.attempt,
+            started.est_tokens,
+            started.queued_at,
+            started.deadline_at,
+        )

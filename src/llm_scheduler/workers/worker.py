@@ -1,0 +1,137 @@
+"""A worker: claims what may start, records START, runs attempts, stops in good order."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.ports.broker import Release
+from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.services.running import Why
+from llm_scheduler.workers.attempt import Attempt
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.ports.broker import Claim
+    from llm_scheduler.ports.store import StartedTask
+    from llm_scheduler.workers.heartbeat import Heartbeat
+    from llm_scheduler.workers.tools import Tools
+
+_log = structlog.get_logger(__name__)
+BATCH: Final = 256
+"""Most claims of one round; their STARTs share a commit."""
+IDLE_MS: Final = 1_000
+_AFTER_FAULT_S: Final = 1.0
+
+
+class Worker:
+    """One per process. All models' pools are lanes of one claim loop; the broker keeps each within its limit."""
+
+    def __init__(self, tools: Tools, heartbeat: Heartbeat, max_running: int) -> None:
+        self._tools, self._heartbeat, self._max_running = tools, heartbeat, max_running
+        self._attempts: set[asyncio.Task[None]] = set()
+        self._starting: set[asyncio.Task[None]] = set()
+        self._claiming = 0
+        self._loop: asyncio.Task[None] | None = None
+        self._is_stopping = False
+        self.turned_at_s = 0.0
+
+    def begin(self) -> None:
+        """Start claiming."""
+        self._loop = asyncio.create_task(self._claim_forever(), name="claim-loop")
+
+    async def stop(self, grace_s: float) -> None:
+        """Claim no more; wait for what runs; put the rest back with no retry burnt."""
+        self._is_stopping = True
+        if self._loop is not None:
+            self._loop.cancel()
+            await asyncio.gather(self._loop, return_exceptions=True)
+        if self._starting:
+            await asyncio.wait(self._starting)
+        if self._attempts:
+            _log.info("draining", running=len(self._attempts), grace_s=grace_s)
+            await asyncio.wait(self._attempts, timeout=grace_s)
+        self._tools.running.abort_all(Why.DRAIN)
+        if self._attempts:
+            await asyncio.wait(self._attempts, timeout=10)
+
+    async def _claim_forever(self) -> None:
+        tools = self._tools
+        while True:
+            self.turned_at_s = tools.clock.monotonic_s()
+            room = self._max_running - len(self._attempts) - self._claiming
+            session_id = self._heartbeat.session_id
+            lanes = tools.catalogue.lanes()
+            wait_ms: int | None = IDLE_MS
+            if room > 0 and session_id is not None and lanes:
+                answer = await tools.broker.claim(session_id, lanes, min(room, BATCH))
+                if answer.claims:
+                    self._launch(session_id, answer.claims)
+                    # Let this round's commit gather; whatever is released meanwhile is claimed together.
+                    await asyncio.sleep(0)
+                    if len(answer.claims) == min(room, BATCH):
+                        continue
+                wait_ms = answer.wait_ms
+            await tools.broker.wait(lanes, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
+
+    def _launch(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
+        self._claiming += len(claims)
+        starting = asyncio.create_task(self._start(session_id, claims))
+        self._starting.add(starting)
+        starting.add_done_callback(self._starting.discard)
+
+    async def _start(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
+        """Record START for all, then run those that won. Recorded before the call: record before spend."""
+        tools = self._tools
+        try:
+            orders = [StartOrder(claim.task_id, claim.attempt) for claim in claims]
+            won = await tools.store.start(session_id, orders)
+        except StoreUnavailableError as error:
+            _log.warning("start_not_recorded", claims=len(claims), error=str(error))
+            await asyncio.sleep(_AFTER_FAULT_S)
+            await self._put_back(claims)
+            return
+        finally:
+            self._claiming -= len(claims)
+        lost: list[Release] = []
+        for claim, started in zip(claims, won, strict=True):
+            if started is None:
+                # Cancelled or taken meanwhile: the slot and its tokens were never used.
+                lost.append(Release(claim, 0))
+            elif not self._run(session_id, claim, started):
+                lost.append(Release(claim, 0))
+        if lost:
+            await tools.broker.release(lost)
+
+    def _run(self, session_id: SessionId, claim: Claim, started: StartedTask) -> bool:
+        model = self._tools.catalogue.by_id(started.model_id)
+        if model is None:
+            return False
+        attempt = Attempt(self._tools, session_id, claim, started, model).begin()
+        self._attempts.add(attempt)
+        attempt.add_done_callback(self._ended)
+        return True
+
+    def _ended(self, attempt: asyncio.Task[None]) -> None:
+        self._attempts.discard(attempt)
+        if not attempt.cancelled() and attempt.exception() is not None:
+            _log.error("attempt_broke", exc_info=attempt.exception())
+
+    async def _put_back(self, claims: Sequence[Claim]) -> None:
+        """START is not known to be recorded: free the slots; the record says which tasks still wait."""
+        tools = self._tools
+        await tools.broker.release([Release(claim, 0) for claim in claims])
+        tools.note_lost()
+
+    def overdue(self) -> int:
+        """Abort calls that outlived their timeout because the provider did not keep it; how many."""
+        now_s = self._tools.clock.monotonic_s()
+        late = [call for call in self._tools.running if isinstance(call, Attempt) and call.overdue_at_s < now_s]
+        for call in late:
+            call.abort(Why.OVERDUE)
+        return len(late)
