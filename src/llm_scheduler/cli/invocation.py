@@ -1,0 +1,140 @@
+"""One call of the command line: which server, which key, for a person or a program; and the options that say so.
+
+Imported by every command: what only some need is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import httpx2
+
+    from llm_scheduler.cli.connection import Connection
+
+DEFAULT_URL: Final = "http://127.0.0.1:8000"
+_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+_F = TypeVar("_F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How time passes: seconds that only grow, and waiting."""
+
+    monotonic_s: Callable[[], float] = time.monotonic
+    sleep_s: Callable[[float], None] = time.sleep
+
+
+@dataclass(slots=True)
+class Invocation:
+    """What every command may ask about its caller. Tests give `transport` and `pace`."""
+
+    url: str | None = None
+    api_key: str | None = None
+    is_json: bool = False
+    transport: httpx2.BaseTransport | None = None
+    pace: Pace = field(default_factory=Pace)
+
+    @property
+    def server_url(self) -> str:
+        """The server, from --url, LLMS_URL or the default; without a slash at the end."""
+        return (self.url or os.environ.get("LLMS_URL") or DEFAULT_URL).rstrip("/")
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the server is on this machine."""
+        from urllib.parse import urlsplit
+
+        return urlsplit(self.server_url).hostname in _LOOPBACK
+
+    def key(self) -> tuple[str | None, str]:
+        """The API key, if there is one, and where it came from.
+
+        The key of this machine's data folder is shown to no other machine.
+        """
+        if self.api_key:
+            return self.api_key, "--api-key"
+        if os.environ.get("LLMS_API_KEY"):
+            return os.environ["LLMS_API_KEY"], "LLMS_API_KEY"
+        if not self.is_local:
+            return None, "LLMS_API_KEY is not set"
+        from llm_scheduler.paths import API_KEY_FILE
+
+        path = data_dir() / API_KEY_FILE
+        try:
+            return path.read_text(encoding="utf-8").strip() or None, str(path)
+        except OSError as error:
+            return None, f"{path}: {error.strerror or error}"
+
+    def connect(self, patience_s: float = 15.0) -> Connection:
+        """A client of the server, not yet connected.
+
+        Args:
+            patience_s: how long it may wait for a busy or restarting server, in all per request.
+        """
+        from llm_scheduler.cli.connection import Connection
+
+        return Connection(self, patience_s)
+
+
+def data_dir() -> Path:
+    """The data folder that a server of this user keeps: LLMS_DATA_DIR or the platform's."""
+    from pathlib import Path
+
+    from llm_scheduler.paths import default_data_dir
+
+    chosen = os.environ.get("LLMS_DATA_DIR")
+    return Path(chosen).expanduser() if chosen else default_data_dir()
+
+
+def here(ctx: click.Context) -> Invocation:
+    """The invocation that this command belongs to."""
+    return ctx.ensure_object(Invocation)
+
+
+def json_option(command: _F) -> _F:
+    """Add --json, which holds wherever it stands."""
+    return click.option(
+        "--json",
+        "is_json",
+        is_flag=True,
+        expose_value=False,
+        is_eager=True,
+        callback=_note_json,
+        help="Answer in JSON on stdout.",
+    )(command)
+
+
+def server_options(command: _F) -> _F:
+    """Add --url and --json to a command that talks to the server."""
+    url = click.option(
+        "--url",
+        expose_value=False,
+        callback=_note_url,
+        metavar="URL",
+        help=f"The server; else LLMS_URL, else {DEFAULT_URL}.",
+    )
+    return json_option(url(command))
+
+
+def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
+    if value:
+        here(ctx).is_json = True
+
+
+def _note_url(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value is None:
+        return
+    from urllib.parse import urlsplit
+
+    if urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).hostname:
+        raise click.BadParameter(f"'{value}' is not an http:// or https:// address.")
+    here(ctx).url = value

@@ -1,0 +1,82 @@
+"""`llms models add`."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Final
+
+import click
+
+from llm_scheduler.cli.connection import Call
+from llm_scheduler.cli.invocation import here, server_options
+from llm_scheduler.cli.screen import say, show_json
+from llm_scheduler.cli.values import pairs
+
+_LIMITS: Final = ("max_workers", "rpm", "tpm", "strategy")
+
+
+@click.command(short_help="Register a model.")
+@click.argument("name")
+@click.option(
+    "--type", default="openai", show_default=True, help="openai (and compatible), anthropic, local, scripted."
+)
+@click.option("--base-url", metavar="URL", help="Of the provider, such as https://api.openai.com/v1.")
+@click.option("--model", "provider_model", metavar="ID", help="What the provider calls it; default NAME.")
+@click.option("--key-env", metavar="VARIABLE", help="Environment variable with the provider's key.")
+@click.option("--key-stdin", is_flag=True, help="Read the provider's key from stdin (hidden at a terminal).")
+@click.option("--max-workers", type=click.IntRange(min=1), metavar="N", help="Calls at once.")
+@click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Requests a minute.")
+@click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Tokens a minute.")
+@click.option("--strategy", metavar="NAME", help="Order of its tasks; default: the server's.")
+@click.option("--max-retries", type=click.IntRange(min=0), metavar="N", help="Of a failed call.")
+@click.option(
+    "--config", "-c", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Further config; JSON or text."
+)
+@server_options
+@click.pass_context
+def add(ctx: click.Context, name: str, **options: Any) -> None:
+    """Register a model under NAME. The provider's key is never given as an argument: others could see it.
+
+    \b
+    Example: llms models add gpt-4o-mini --base-url https://api.openai.com/v1 --key-env OPENAI_API_KEY --rpm 500
+             llms models add qwen --type local -c path=/models/qwen.gguf
+             llms models add toy --type scripted -c delay_ms=200
+    """  # noqa: D301
+    body = _body(name, options)
+    with here(ctx).connect() as connection:
+        model = connection.send(Call("POST", "/api/v1/models", body=body))
+    if here(ctx).is_json:
+        show_json(model)
+    else:
+        say(f"{name} is registered. Try it: llms models test {name}")
+
+
+def _body(name: str, options: dict[str, Any]) -> dict[str, Any]:
+    config: dict[str, Any] = {key: _value(text) for key, text in options["config"].items()}
+    key = _key(options)
+    named = {"base_url": options["base_url"], "model": options["provider_model"], "api_key": key}
+    config |= {field: value for field, value in named.items() if value is not None}
+    body: dict[str, Any] = {"name": name, "type": options["type"], "config": config}
+    body |= {field: options[field] for field in _LIMITS if options[field] is not None}
+    if options["max_retries"] is not None:
+        body["retry"] = {"max_retries": options["max_retries"]}
+    return body
+
+
+def _key(options: dict[str, Any]) -> str | None:
+    if options["key_stdin"]:
+        return str(click.prompt("Key of the provider", hide_input=True, err=True)).strip()
+    variable = options["key_env"]
+    if variable is None:
+        return None
+    if not os.environ.get(variable):
+        raise click.UsageError(f"The environment variable {variable} is not set.")
+    return os.environ[variable]
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
