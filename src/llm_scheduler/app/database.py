@@ -1,11 +1,11 @@
-"""`llms db`: the record from outside, while no server runs."""
+"""`llms db`: the record from outside."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from llm_scheduler.security.folderlock import FolderLock
-from llm_scheduler.stores.sqlite import admin
+from llm_scheduler.stores import schema
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -14,14 +14,17 @@ if TYPE_CHECKING:
 
 
 def upgrade(settings: Settings) -> str:
-    """Bring the schema to this program's version; the revision now.
+    """Bring the schema to this program's version, while no server runs; the revision now.
 
     Raises:
         StoreUnusableError: a server uses the folder, or the file cannot be upgraded.
     """
     lock = FolderLock(settings.data_dir).acquire()
     try:
-        return admin.upgrade(settings.database_path)
+        if settings.database_path.exists():
+            schema.check(settings.database_path)
+        schema.upgrade(schema.sqlite_url(settings.database_path))
+        return schema.HEAD
     finally:
         lock.release()
 
@@ -32,7 +35,15 @@ def check(settings: Settings) -> dict[str, object]:
     Raises:
         StoreUnusableError: the file cannot be read at all.
     """
-    return admin.check(settings.database_path)
+    found = schema.check(settings.database_path)
+    return {
+        "file": str(settings.database_path),
+        "is_sound": not found.problems,
+        "revision": found.revision,
+        "is_current": found.is_current,
+        "problems": list(found.problems),
+        **{f"rows_{name}": count for name, count in found.counts.items()},
+    }
 
 
 def backup(settings: Settings, target: Path) -> int:
@@ -41,4 +52,5 @@ def backup(settings: Settings, target: Path) -> int:
     Raises:
         StoreUnusableError: the source cannot be read or the target not written.
     """
-    return admin.backup(settings.database_path, target)
+    schema.backup(settings.database_path, target)
+    return target.stat().st_size

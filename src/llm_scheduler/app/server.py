@@ -71,7 +71,8 @@ def tune() -> None:
     gc.set_threshold(*_GC_THRESHOLDS)
 
 
-def loop_factory():
+def loop_factory() -> Callable[[], asyncio.AbstractEventLoop]:
+    """Uvloop's event loop where there is one."""
     try:
         import uvloop
     except ImportError:

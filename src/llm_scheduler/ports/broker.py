@@ -59,7 +59,8 @@ class ClaimAnswer(NamedTuple):
     """What may start, and, if less than wanted, when it is worth asking again.
 
     `wait_ms` is exact for limits that pass with time (RPM, TPM, a shared pause, starvation needs
-    no time); None means that only an event (enqueue, release, resume, new rules) can help.
+    no time); None means that only an event (enqueue, release, resume, new rules) can help, or that
+    all that was wanted was given.
     """
 
     claims: tuple[Claim, ...]
@@ -80,7 +81,10 @@ class Release(NamedTuple):
 
 
 class Slot(NamedTuple):
-    """A claim that is not released: held by `session` since `claimed_at`."""
+    """A claim that is not released: held by `session` since `claimed_at`.
+
+    `attempt` is the claim's, the one that START expected: a running row's attempt minus 1.
+    """
 
     task_id: TaskId
     lane: ModelId
@@ -133,7 +137,8 @@ class Broker(Protocol):
     async def throttle(self, lane: ModelId, for_ms: int) -> None:
         """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds.
 
-        Called on 429: `for_ms` is the provider's Retry-After. Never shortens a longer pause.
+        Called on 429, before the slot is released: `for_ms` is the provider's Retry-After. Never
+        shortens a longer pause. A probe that has run for 10 s without a new 429 counts as let in.
         """
         ...
 
@@ -144,9 +149,11 @@ class Broker(Protocol):
     async def reconcile(
         self, waiting: Sequence[Entry], running: Sequence[Slot], absent: Sequence[tuple[ModelId, TaskId]]
     ) -> int:
-        """Mend towards the record: add what waits, adopt slots of what runs, drop what is absent.
+        """Mend towards the record: drop what is absent, adopt slots of what runs, add what waits.
 
-        Returns how many entries or slots had to be changed.
+        In this order: a slot whose claimer died before START is named both absent and waiting. What
+        is known of a newer attempt stays, and so does the slot of a task that is only said to wait
+        (its START may be on the way). Returns how many entries or slots had to be changed.
         """
         ...
 
@@ -170,7 +177,11 @@ class Broker(Protocol):
         ...
 
     async def wait(self, lanes: Sequence[ModelId], timeout_ms: int) -> None:
-        """Return when something happened that may let a claim succeed, or after the timeout."""
+        """Return when something happened that may let a claim succeed, or after the timeout.
+
+        Returns at once if it happened after the waiter's last claim or wait. The waiter is the asyncio
+        task that claims, or a task that it started.
+        """
         ...
 
     async def close(self) -> None:

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.model import Model, Tenant
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
     from llm_scheduler.domain.status import Status
-    from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, Usage, WaitingTask
+    from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, WaitingTask
     from llm_scheduler.ports.broker import Slot
 
 
@@ -106,45 +107,6 @@ class Page(NamedTuple):
 
     items: tuple[Task, ...]
     next_cursor: str | None
-
-
-class UsageRow(NamedTuple):
-    """Sums over attempts of one group."""
-
-    group: str
-    attempts: int
-    completed: int
-    failed: int
-    usage: Usage
-    cost_microusd: int
-
-
-class DayStats(NamedTuple):
-    """One row of `system_stats`."""
-
-    stat_date: str
-    total_tasks: int
-    completed_tasks: int
-    failed_tasks: int
-    avg_processing_time_ms: int
-    queue_length: int
-    active_models: int
-
-
-class Recent(NamedTuple):
-    """The last minutes, for the overview. Latencies in milliseconds, None without data."""
-
-    completed: int
-    failed: int
-    window_s: int
-    p50_ms: int | None
-    p95_ms: int | None
-    p99_ms: int | None
-    wait_p50_ms: int | None
-    wait_p95_ms: int | None
-    wait_p99_ms: int | None
-    cost_microusd: int
-    usage: Usage
 
 
 class ActionProgress(NamedTuple):

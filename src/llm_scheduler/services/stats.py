@@ -10,11 +10,12 @@ from llm_scheduler.ports.store import TaskFilter
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
     from llm_scheduler.domain.ids import Millis, TenantId
     from llm_scheduler.domain.session import Session
     from llm_scheduler.ports.broker import Broker, LaneDepth
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.store import DayStats, Recent, Store, UsageRow
+    from llm_scheduler.ports.store import Store
 
 WINDOW_S: Final = 300
 _LEAST_AGE_S: Final = 1.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
@@ -18,7 +19,6 @@ from llm_scheduler.services.estimate import estimated_tokens
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from datetime import datetime
 
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.domain.model import Model
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 _PLAIN_FIELD: Final[Mapping[str, str]] = {"completion": "prompt", "embedding": "input"}
 _NEEDED: Final[Mapping[str, str]] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
 _FULL_RETRY_AFTER_S: Final = 5
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
 
 
 class TaskDraft(Protocol):
@@ -311,7 +313,8 @@ def _check_messages(messages: object) -> None:
 
 
 def _millis(instant: datetime | None) -> Millis | None:
-    return None if instant is None else Millis(int(instant.timestamp() * 1000))
+    # In whole numbers: through a float some instants come out a millisecond early.
+    return None if instant is None else Millis((instant - _EPOCH) // _MILLISECOND)
 
 
 def _fingerprint(draft: TaskDraft, text: bytes) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import ModelId, TaskId
     from llm_scheduler.domain.task import WaitingTask
-    from llm_scheduler.ports.broker import Broker, Slot
+    from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
@@ -43,7 +43,7 @@ class Upkeep:
 
     async def rebuild(self) -> int:
         """Fill an empty index from the record: running tasks as slots first, then what waits."""
-        await self._broker.reconcile([], await self._slots(), [])
+        await self._broker.reconcile([], await self._store.running(), [])
         after = None
         total = 0
         while page := await self._store.waiting_page(after, PAGE):
@@ -65,7 +65,7 @@ class Upkeep:
 
     async def walk(self) -> int:
         """Add what waits and is missing, adopt slots of what runs."""
-        repairs = await self._broker.reconcile([], await self._slots(), [])
+        repairs = await self._broker.reconcile([], await self._store.running(), [])
         after = None
         while page := await self._store.waiting_page(after, PAGE):
             repairs += await self._broker.reconcile(self._catalogue.entries(page), [], [])
@@ -126,10 +126,6 @@ class Upkeep:
         today = datetime.fromtimestamp(self._clock.now() / 1000, UTC).date()
         await self._store.roll_up((today - timedelta(days=1)).isoformat())
         await self._store.roll_up(today.isoformat())
-
-    async def _slots(self) -> list[Slot]:
-        """Running tasks as the broker knows claims: by the attempt that START expected."""
-        return [slot._replace(attempt=slot.attempt - 1) for slot in await self._store.running()]
 
     async def _free(self, task_ids: Sequence[TaskId]) -> None:
         """Take away the slots of calls that nobody will release, so that the tasks can be queued again."""

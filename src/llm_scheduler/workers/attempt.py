@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _OVERDUE_AFTER_S: Final = 5.0
+_PAST_DEADLINE_S: Final = 0.005
+"""A call is given this much more than its deadline, so that its end is seen to lie past it."""
 _RECORD_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
@@ -106,7 +108,8 @@ class Attempt:
         tools, started = self._tools, self._started
         timeout_s = started.timeout_s or tools.models.timeout_s(self._model)
         if started.deadline_at is not None:
-            timeout_s = max(0.001, min(timeout_s, (started.deadline_at - tools.clock.now()) / 1000))
+            left_s = (started.deadline_at - tools.clock.now()) / 1000
+            timeout_s = max(0.001, min(timeout_s, left_s + _PAST_DEADLINE_S))
         self.overdue_at_s = tools.clock.monotonic_s() + timeout_s + _OVERDUE_AFTER_S
         try:
             provider = tools.models.provider(self._model)

@@ -1,0 +1,153 @@
+"""Sessions, models, tenants, bulk actions and kept replies: the small tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from llm_scheduler.domain.errors import ModelInUseError, ModelNotFoundError, NameTakenError
+from llm_scheduler.domain.ids import Millis, ModelId, SessionId
+from llm_scheduler.domain.session import BeatAnswer
+from llm_scheduler.ports.store import ActionProgress
+from llm_scheduler.stores import statements
+from llm_scheduler.stores.rows import (
+    ACTION_COLUMNS,
+    MODEL_COLUMNS,
+    SESSION_COLUMNS,
+    TENANT_COLUMNS,
+    model_row,
+)
+from llm_scheduler.stores.sqlite import moves
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.domain.model import Model, Tenant
+    from llm_scheduler.domain.session import Vitals
+    from llm_scheduler.stores.sqlite.transaction import Transaction
+
+COUNTERS = ("current_workers", "total_requests", "success_requests")
+DELETE_SLICE = 256
+
+
+def open_session(transaction: Transaction, host: str, pid: int, version: str) -> SessionId:
+    """A new row for this start of a process."""
+    session_id, now = transaction.new_id("sessions"), transaction.now
+    row = (session_id, host[:255], pid, version[:64], now, now, 1, 0, 0.0, 0)
+    transaction.insert("sessions", SESSION_COLUMNS, [row])
+    return SessionId(session_id)
+
+
+def beat(transaction: Transaction, session_id: SessionId, vitals: Vitals) -> BeatAnswer:
+    """Renew; which calls are to be aborted."""
+    values = (transaction.now, vitals.running, vitals.cpu_percent, vitals.rss_bytes, session_id)
+    if transaction.run(statements.BEAT, values) == 0:
+        return BeatAnswer(is_alive=False)
+    stops = transaction.rows(("task_id",), statements.SELECT_STOPS, (session_id,))
+    return BeatAnswer(is_alive=True, stop=tuple(row[0] for row in stops))
+
+
+def close_session(transaction: Transaction, session_id: SessionId) -> None:
+    """Not alive any more."""
+    transaction.run(statements.CLOSE_SESSION, (transaction.now, session_id))
+
+
+def bury(transaction: Transaction, ttl_s: float) -> int:
+    """Sessions without a heartbeat for longer than the ttl are dead."""
+    return transaction.run(statements.BURY, (transaction.now - round(ttl_s * 1000),))
+
+
+def add_model(transaction: Transaction, model: Model) -> Model:
+    """A new row, with id and times."""
+    _check_name(transaction, model)
+    model_id, now = ModelId(transaction.new_id("models")), transaction.now
+    added = replace(model, id=model_id, created_at=now, updated_at=now)
+    transaction.insert("models", MODEL_COLUMNS, [model_row(added)])
+    return added
+
+
+def save_model(transaction: Transaction, model: Model) -> Model:
+    """Every column but the counters, which belong to START and DONE."""
+    query = "SELECT version, created_at, current_workers, total_requests, success_requests FROM models WHERE id = ?"
+    columns = ("version", "created_at", *COUNTERS)
+    found = transaction.rows(columns, query, (model.id,))
+    if not found:
+        raise ModelNotFoundError(model.name)
+    _check_name(transaction, model)
+    version, created_at, current, total, success = found[0]
+    saved = replace(
+        model,
+        version=version + 1,
+        created_at=created_at,
+        updated_at=transaction.now,
+        current_workers=current,
+        total_requests=total,
+        success_requests=success,
+    )
+    changed = tuple(name for name in MODEL_COLUMNS if name not in ("id", "created_at", *COUNTERS))
+    transaction.upsert("models", MODEL_COLUMNS, changed, [model_row(saved)])
+    return saved
+
+
+def _check_name(transaction: Transaction, model: Model) -> None:
+    query = "SELECT id FROM models WHERE tenant_id = ? AND name = ?"
+    holder = transaction.value(query, (model.tenant_id, model.name))
+    if holder is not None and holder != model.id:
+        raise NameTakenError(model.name)
+
+
+def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
+    """Delete a slice of the model's finished tasks, or, if there are none left, the model; whether more is to do.
+
+    The model goes last: after a crash half-way it is still there, to be removed again.
+    """
+    name = transaction.value("SELECT name FROM models WHERE id = ?", (model_id,))
+    if name is None:
+        return False
+    unfinished = transaction.value(statements.COUNT_UNFINISHED, (model_id,))
+    if unfinished:
+        raise ModelInUseError(name, unfinished)
+    finished = transaction.rows(("id",), statements.SELECT_FINISHED, (model_id, DELETE_SLICE))
+    if finished:
+        moves.delete(transaction, [row[0] for row in finished])
+        return True
+    transaction.run("DELETE FROM models WHERE id = ?", (model_id,))
+    return False
+
+
+def save_tenant(transaction: Transaction, tenant: Tenant) -> None:
+    """Insert or update."""
+    row = (tenant.id, tenant.name, tenant.weight, tenant.max_workers)
+    transaction.upsert("tenants", TENANT_COLUMNS, TENANT_COLUMNS[1:], [row])
+
+
+def set_current_workers(transaction: Transaction, counts: Mapping[ModelId, int]) -> None:
+    """What runs now, by model."""
+    for model_id, count in counts.items():
+        transaction.run("UPDATE models SET current_workers = ? WHERE id = ?", (count, model_id))
+
+
+def add_action(transaction: Transaction, action: str, filter_json: str, priority: int | None) -> ActionProgress:
+    """A bulk action begins."""
+    now = transaction.now
+    action_id = transaction.new_id("actions")
+    progress = ActionProgress(action_id, action, filter_json, priority, "running", 0, 0, now, now, None)
+    transaction.insert("actions", ACTION_COLUMNS, [progress])
+    return progress
+
+
+def save_action(
+    transaction: Transaction, action_id: int, counts: tuple[int, int], status: str, error: str | None
+) -> None:
+    """How far it is: (seen, changed)."""
+    statement = "UPDATE actions SET seen = ?, changed = ?, status = ?, error = ?, updated_at = ? WHERE id = ?"
+    transaction.run(statement, (*counts, status, error, transaction.now, action_id))
+
+
+def keep_reply(transaction: Transaction, key: tuple[TenantId, str], fingerprint: str, answer: str) -> None:
+    """Remember an answer, unless the key is in use."""
+    if transaction.value(statements.KEY_IN_USE, key) is not None:
+        return
+    columns = ("tenant_id", "key", "fingerprint", "created_at", "answer")
+    transaction.insert("idempotency_keys", columns, [(*key, fingerprint, Millis(transaction.now), answer)])

@@ -1,0 +1,106 @@
+"""START: all claims of a batch become attempts, where the fence holds."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from typing import TYPE_CHECKING
+
+from llm_scheduler.ports.store import StartedTask
+from llm_scheduler.stores import lines, statements
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.ports.store import StartOrder
+    from llm_scheduler.stores.sqlite.transaction import Row, Transaction
+
+Wanted = tuple["SessionId", "Sequence[StartOrder]"]
+
+
+def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Sequence[StartedTask | None]]:
+    """Start what may be started; of two orders for one task the first wins."""
+    alive = _alive_sessions(transaction, wanted)
+    ids = {order.task_id for _, orders in wanted for order in orders}
+    found = transaction.rows_in(statements.STARTABLE, statements.SELECT_STARTABLE, sorted(ids))
+    startable: dict[int, Row] = {row[0]: row for row in found}
+    groups: defaultdict[tuple[int, int], list[StartedTask]] = defaultdict(list)
+    answers: list[Sequence[StartedTask | None]] = []
+    for session_id, orders in wanted:
+        answer: list[StartedTask | None] = []
+        for order in orders:
+            row = startable.get(order.task_id)
+            if row is None or row[5] != order.expected_attempt or session_id not in alive:
+                answer.append(None)
+                continue
+            del startable[order.task_id]
+            started = _started(row, transaction)
+            groups[session_id, order.expected_attempt].append(started)
+            answer.append(started)
+        answers.append(answer)
+    if groups:
+        _write(transaction, groups)
+    return answers
+
+
+def _alive_sessions(transaction: Transaction, wanted: list[Wanted]) -> set[int]:
+    sessions = sorted({session_id for session_id, _ in wanted})
+    return {row[0] for row in transaction.rows_in(("id",), statements.ALIVE_SESSIONS, sessions)}
+
+
+def _started(row: Row, transaction: Transaction) -> StartedTask:
+    return StartedTask(
+        task_id=row[0],
+        tenant_id=row[1],
+        model_id=row[2],
+        type=row[3],
+        priority=row[4],
+        attempt=row[5] + 1,
+        generation=row[6],
+        failures=row[7],
+        max_retries=row[8],
+        est_tokens=row[9],
+        queued_at=row[10],
+        started_at=transaction.now,
+        deadline_at=row[11],
+        timeout_s=row[12],
+        retry=row[13],
+        input=row[14],
+    )
+
+
+def _write(transaction: Transaction, groups: dict[tuple[int, int], list[StartedTask]]) -> None:
+    now = transaction.now
+    attempts: list[tuple[object, ...]] = []
+    requests: Counter[int] = Counter()
+    for (session_id, expected), started in groups.items():
+        ids = [task.task_id for task in started]
+        transaction.run_in(statements.START, ids, (session_id, now, now), (expected, session_id))
+        for task in started:
+            requests[task.model_id] += 1
+            attempts.append(
+                (
+                    task.task_id,
+                    task.attempt,
+                    task.tenant_id,
+                    task.model_id,
+                    session_id,
+                    task.queued_at,
+                    now,
+                    0,
+                    0,
+                    0,
+                    0,
+                )
+            )
+    transaction.insert("attempts", statements.ATTEMPT_NEW, attempts)
+    for model_id, count in requests.items():
+        transaction.run(statements.COUNT_REQUESTS, (count, 0, model_id))
+    lines.write(
+        transaction,
+        [
+            lines.Line(task.task_id, task.tenant_id, "info", lines.started(task.attempt))
+            for started in groups.values()
+            for task in started
+        ],
+    )

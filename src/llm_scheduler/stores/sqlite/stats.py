@@ -1,0 +1,163 @@
+"""Figures over attempts."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import case, func, select
+
+from llm_scheduler.domain.errors import InvalidInputError
+from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
+from llm_scheduler.domain.task import Usage
+from llm_scheduler.stores import statements
+from llm_scheduler.stores.rows import DAY_COLUMNS, day_of, named
+from llm_scheduler.stores.tables import ATTEMPTS, TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import Millis
+    from llm_scheduler.stores.sqlite.readers import Reader
+    from llm_scheduler.stores.sqlite.transaction import Transaction
+
+SAMPLE: Final = 10_000
+"""Percentiles are those of the newest so many attempts of the window."""
+DAY_MS: Final = 86_400_000
+GROUPS: Final = {"model": ATTEMPTS.c.model_id, "tenant": ATTEMPTS.c.tenant_id, "day": ATTEMPTS.c.ended_at // DAY_MS}
+
+
+def recent(reader: Reader, since: int, window_s: int) -> Recent:
+    """Counts and sums of the window, percentiles of its newest attempts."""
+    is_in = ATTEMPTS.c.ended_at >= since
+    columns = ("completed", "failed", "cost", "prompt", "completion")
+    completed, failed, cost, prompt, completion = reader.select(columns, select(*_sums()).where(is_in))[0]
+    newest = (
+        select(
+            (ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at).label("ran"),
+            (ATTEMPTS.c.started_at - ATTEMPTS.c.queued_at).label("waited"),
+        )
+        .where(is_in, ATTEMPTS.c.outcome == "completed")
+        .order_by(ATTEMPTS.c.ended_at.desc())
+        .limit(SAMPLE)
+    )
+    rows = reader.select(("ran", "waited"), newest)
+    ran = sorted(row[0] for row in rows)
+    waited = sorted(row[1] for row in rows)
+    return Recent(
+        completed=completed or 0,
+        failed=failed or 0,
+        window_s=window_s,
+        p50_ms=_percentile(ran, 50),
+        p95_ms=_percentile(ran, 95),
+        p99_ms=_percentile(ran, 99),
+        wait_p50_ms=_percentile(waited, 50),
+        wait_p95_ms=_percentile(waited, 95),
+        wait_p99_ms=_percentile(waited, 99),
+        cost_microusd=cost or 0,
+        usage=Usage(prompt or 0, completion or 0),
+    )
+
+
+def _sums() -> tuple[Any, ...]:
+    return (
+        func.sum(case((ATTEMPTS.c.outcome == "completed", 1), else_=0)).label("completed"),
+        func.sum(case((ATTEMPTS.c.outcome.in_(("failed", "crashed")), 1), else_=0)).label("failed"),
+        func.sum(ATTEMPTS.c.cost_microusd).label("cost"),
+        func.sum(ATTEMPTS.c.prompt_tokens).label("prompt"),
+        func.sum(ATTEMPTS.c.completion_tokens).label("completion"),
+    )
+
+
+def _percentile(ordered: Sequence[int], percent: int) -> int | None:
+    """The smallest value that at least so many percent do not exceed."""
+    return ordered[max(-(-len(ordered) * percent // 100) - 1, 0)] if ordered else None
+
+
+def usage(reader: Reader, group_by: str, since: Millis | None, until: Millis | None) -> list[UsageRow]:
+    """Sums over ended attempts, by the moment of their end."""
+    if group_by not in GROUPS:
+        raise InvalidInputError(f"group_by must be one of {', '.join(GROUPS)}.", "group_by")
+    group = GROUPS[group_by].label("grp")
+    ended = ATTEMPTS.c.ended_at
+    query = select(group, func.count().label("attempts"), *_sums()).where(ended >= (since or 0))
+    if until is not None:
+        query = query.where(ended < until)
+    columns = ("grp", "attempts", "completed", "failed", "cost", "prompt", "completion")
+    rows = reader.select(columns, query.group_by(group).order_by(group).limit(100_000))
+    names = _names(reader, group_by)
+    return [
+        UsageRow(
+            group=_day(row[0]) if group_by == "day" else names.get(row[0], str(row[0])),
+            attempts=row[1],
+            completed=row[2],
+            failed=row[3],
+            usage=Usage(row[5], row[6]),
+            cost_microusd=row[4],
+        )
+        for row in rows
+    ]
+
+
+def _names(reader: Reader, group_by: str) -> dict[int, str]:
+    if group_by == "day":
+        return {}
+    table = "models" if group_by == "model" else "tenants"
+    rows = reader.rows(("id", "name"), f"SELECT id, name FROM {table}")  # noqa: S608 - one of two
+    return {row[0]: row[1] for row in rows}
+
+
+def _day(number: int) -> str:
+    return (date(1970, 1, 1) + timedelta(days=number)).isoformat()
+
+
+def days(reader: Reader, first: str, last: str) -> list[DayStats]:
+    """Stored days."""
+    query = f"SELECT {named(DAY_COLUMNS)} FROM system_stats WHERE stat_date BETWEEN ? AND ? ORDER BY stat_date LIMIT ?"  # noqa: S608
+    return [day_of(row) for row in reader.rows(DAY_COLUMNS, query, (first, last, 100_000))]
+
+
+def measure_day(reader: Reader, day: str) -> DayStats:
+    """One day (UTC) as it looks now.
+
+    Raises:
+        InvalidInputError: not a date.
+    """
+    begin, end = _bounds(day)
+    attempt = ATTEMPTS.c
+    in_day = (attempt.ended_at >= begin, attempt.ended_at < end)
+    ran = func.avg(attempt.ended_at - attempt.started_at)
+    completed = select(func.count().label("tasks"), ran.label("ran")).where(*in_day, attempt.outcome == "completed")
+    done, ran_ms = reader.select(("tasks", "ran"), completed.where(attempt.is_accepted == 1))[0]
+    failed = (
+        select(func.count().label("tasks"))
+        .select_from(ATTEMPTS.join(TASKS, TASKS.c.id == attempt.task_id))
+        .where(*in_day, TASKS.c.status == "failed", TASKS.c.attempt == attempt.attempt)
+    )
+    total = "SELECT COUNT(*) FROM tasks WHERE tenant_id = t.id AND created_at >= ? AND created_at < ?"
+    return DayStats(
+        stat_date=day,
+        total_tasks=reader.value(f"SELECT SUM(({total})) FROM tenants t", (begin, end)) or 0,  # noqa: S608
+        completed_tasks=done,
+        failed_tasks=reader.select(("tasks",), failed)[0][0],
+        avg_processing_time_ms=round(ran_ms or 0),
+        queue_length=reader.value(statements.COUNT_QUEUED),
+        active_models=reader.value("SELECT COUNT(*) FROM models WHERE status = 'active'"),
+    )
+
+
+def _bounds(day: str) -> tuple[int, int]:
+    try:
+        begin = datetime.combine(date.fromisoformat(day), datetime.min.time(), UTC)
+    except ValueError as error:
+        raise InvalidInputError("A day is written YYYY-MM-DD.", "day") from error
+    begin_ms = round(begin.timestamp() * 1000)
+    return begin_ms, begin_ms + DAY_MS
+
+
+def save_day(transaction: Transaction, day: DayStats) -> None:
+    """Insert, or write the figures anew."""
+    query = "SELECT id FROM system_stats WHERE stat_date = ?"
+    row_id = transaction.value(query, (day.stat_date,)) or transaction.new_id("system_stats")
+    row = (row_id, *day, transaction.now)
+    transaction.upsert("system_stats", ("id", *DAY_COLUMNS, "created_at"), DAY_COLUMNS[1:], [row])

@@ -1,0 +1,122 @@
+"""`ports.store.Store` on one SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableError
+from llm_scheduler.stores import schema
+from llm_scheduler.stores.sqlite import planner
+from llm_scheduler.stores.sqlite.connection import BUSY_TIMEOUT_MS, outage
+from llm_scheduler.stores.sqlite.readers import Readers
+from llm_scheduler.stores.sqlite.record import record_all
+from llm_scheduler.stores.sqlite.start import start_all
+from llm_scheduler.stores.sqlite.store_reads import SqliteReads
+from llm_scheduler.stores.sqlite.store_tables import SqliteTables
+from llm_scheduler.stores.sqlite.store_tasks import SqliteTaskMoves
+from llm_scheduler.stores.sqlite.submit import submit_all
+from llm_scheduler.stores.sqlite.writer import Writer, run_singly
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.stores.sqlite.readers import Reader
+    from llm_scheduler.stores.sqlite.transaction import Transaction
+
+T = TypeVar("T")
+
+KINDS = {"submit": submit_all, "start": start_all, "record": record_all, "move": run_singly}
+
+
+class SqliteStore(SqliteTaskMoves, SqliteTables, SqliteReads):
+    """The record in one file, written by one thread of one process."""
+
+    def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:
+        self._path, self._clock, self._meter = path, clock, meter
+        self._writer: Writer | None = None
+        self._readers: Readers | None = None
+
+    async def open(self) -> None:
+        """Check or make the schema, start writing.
+
+        Raises:
+            StoreUnusableError: corrupt, of a newer program, or not ours.
+        """
+        loop = asyncio.get_running_loop()
+        await loop.run_in_executor(None, _prepare, self._path)
+        self._writer = Writer(self._path, self._clock, self._meter, KINDS, loop)
+        self._writer.begin()
+        self._readers = Readers(self._path)
+
+    async def close(self) -> None:
+        """Write what waits, then let go."""
+        if self._readers is not None:
+            readers, self._readers = self._readers, None
+            await asyncio.get_running_loop().run_in_executor(None, readers.close)
+        if self._writer is not None:
+            await self._writer.close()
+
+    async def ping(self) -> None:
+        """Prove that a write transaction commits.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+        await self._write(_touch)
+
+    def connections(self) -> int:
+        """Open connections: the writer's and the readers'."""
+        writes = self._writer is not None and self._writer.is_connected
+        return int(writes) + (len(self._readers) if self._readers is not None else 0)
+
+    async def _merge(self, kind: str, payload: Any) -> Any:
+        if self._writer is None:
+            raise StoreUnavailableError("it is not open.")
+        return await self._writer.put(kind, payload)
+
+    async def _write(self, move: Callable[[Transaction], T]) -> T:
+        return await self._merge("move", move)
+
+    async def _read(self, query: Callable[[Reader], T]) -> T:
+        if self._readers is None:
+            raise StoreUnavailableError("it is not open.")
+        return await self._readers.read(query)
+
+
+def _touch(transaction: Transaction) -> None:
+    transaction.run("UPDATE id_blocks SET next_id = next_id WHERE name = ?", ("tasks",))
+
+
+def _prepare(path: Path) -> None:
+    """Make the file usable, or say why it is not."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+            revision = schema.revision_of(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+            if revision != schema.HEAD:
+                schema.upgrade(schema.sqlite_url(path))
+            planner.teach(connection)
+    except (sqlite3.Error, OSError) as error:
+        raise StoreUnusableError(_advice(path, error)) from error
+
+
+def _advice(path: Path, error: sqlite3.Error | OSError) -> str:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+        return f"{path} is damaged or not a database ({error}); restore a backup or move the file away."
+    if code == sqlite3.SQLITE_BUSY:
+        return f"{path} is locked by another process; stop that process, then start again."
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM) or isinstance(error, OSError):
+        return f"{path} cannot be written ({error}); give this user the right to write the file and its folder."
+    reason = outage(error)
+    return f"{path} cannot be used: {reason or error}"

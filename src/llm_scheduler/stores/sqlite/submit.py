@@ -1,0 +1,171 @@
+"""Recording new tasks: all submits of a batch in a few large statements."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import orjson
+
+from llm_scheduler.domain.errors import IdempotencyConflictError, ModelNotFoundError, SchedulerError
+from llm_scheduler.domain.ids import Millis, TaskId
+from llm_scheduler.domain.status import Status
+from llm_scheduler.ports.store import Submitted
+from llm_scheduler.stores import statements
+from llm_scheduler.stores.rows import packed_retry
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.task import NewTask
+    from llm_scheduler.stores.sqlite.transaction import Transaction
+
+Keyed = dict[tuple[int, str], "_Use"]
+KEY_ROW = ("tenant_id", "key", "fingerprint", "task_id", "created_at")
+
+
+class _Use(NamedTuple):
+    """What an idempotency key stands for. `task` None: not for a task that still exists."""
+
+    fingerprint: str
+    task: Submitted | None
+    is_dangling: bool = False
+
+
+def submit_all(transaction: Transaction, lists: list[Sequence[NewTask]]) -> list[Sequence[Submitted] | SchedulerError]:
+    """Insert the tasks of each list, or refuse the list as a whole."""
+    used = _used_keys(transaction, lists)
+    known = _known_models(transaction, lists)
+    outcomes: list[Sequence[Submitted] | SchedulerError] = []
+    fresh: list[tuple[NewTask, Submitted]] = []
+    for tasks in lists:
+        refused = _refusal(tasks, known, used)
+        outcomes.append(refused or _submitted(transaction, tasks, used, fresh))
+    if fresh:
+        _insert(transaction, fresh)
+    return outcomes
+
+
+def _known_models(transaction: Transaction, lists: list[Sequence[NewTask]]) -> set[int]:
+    wanted = {task.model_id for tasks in lists for task in tasks}
+    found = transaction.rows_in(("id",), "SELECT id FROM models WHERE id IN ({ids})", sorted(wanted))
+    return {row[0] for row in found}
+
+
+def _used_keys(transaction: Transaction, lists: list[Sequence[NewTask]]) -> Keyed:
+    keys = {
+        (task.tenant_id, task.idempotency_key) for tasks in lists for task in tasks if task.idempotency_key is not None
+    }
+    used: Keyed = {}
+    columns = ("tenant_id", "key", "fingerprint", "task_id", "status", "eligible_at", "is_reply")
+    for tenant_id in {tenant_id for tenant_id, _ in keys}:
+        mine = sorted(key for owner, key in keys if owner == tenant_id)
+        for first in range(0, len(mine), 64):
+            part = mine[first : first + 64]
+            part += [part[-1]] * (64 - len(part))
+            for row in transaction.rows(columns, statements.SELECT_KEYS, (tenant_id, *part)):
+                used[row[0], row[1]] = _use_of(row)
+    return used
+
+
+def _use_of(row: list) -> _Use:
+    _, _, fingerprint, task_id, status, eligible_at, is_reply = row
+    if status is None:
+        return _Use(fingerprint, None, is_dangling=not is_reply)
+    return _Use(fingerprint, Submitted(TaskId(task_id), False, Status(status), Millis(eligible_at)))
+
+
+def _refusal(tasks: Sequence[NewTask], known: set[int], used: Keyed) -> SchedulerError | None:
+    own: dict[tuple[int, str], str] = {}
+    for task in tasks:
+        if task.model_id not in known:
+            return ModelNotFoundError(str(task.model_id))
+        key = task.idempotency_key
+        if key is None:
+            continue
+        fingerprint = task.fingerprint or ""
+        use = used.get((task.tenant_id, key))
+        earlier = own.setdefault((task.tenant_id, key), fingerprint)
+        if earlier != fingerprint or (use is not None and not _fits(use, fingerprint)):
+            return IdempotencyConflictError(key)
+    return None
+
+
+def _fits(use: _Use, fingerprint: str) -> bool:
+    return use.is_dangling or (use.task is not None and use.fingerprint == fingerprint)
+
+
+def _submitted(
+    transaction: Transaction, tasks: Sequence[NewTask], used: Keyed, fresh: list[tuple[NewTask, Submitted]]
+) -> list[Submitted]:
+    now = transaction.now
+    answers: list[Submitted] = []
+    ids = iter(transaction.new_ids("tasks", len(tasks)))
+    for task in tasks:
+        key = task.idempotency_key
+        use = used.get((task.tenant_id, key)) if key is not None else None
+        if use is not None and use.task is not None:
+            answers.append(use.task)
+            continue
+        run_at = task.run_at
+        if run_at is not None and run_at > now:
+            new = Submitted(TaskId(next(ids)), True, Status.SCHEDULED, run_at)
+        else:
+            new = Submitted(TaskId(next(ids)), True, Status.QUEUED, now)
+        answers.append(new)
+        fresh.append((task, new))
+        if key is not None:
+            used[task.tenant_id, key] = _Use(task.fingerprint or "", new._replace(is_new=False))
+    return answers
+
+
+def _insert(transaction: Transaction, fresh: list[tuple[NewTask, Submitted]]) -> None:
+    now = transaction.now
+    transaction.insert("tasks", statements.TASK_NEW, [_task_row(task, new, now) for task, new in fresh])
+    keys = [
+        (task.tenant_id, task.idempotency_key, task.fingerprint or "", new.task_id, now)
+        for task, new in fresh
+        if task.idempotency_key is not None
+    ]
+    if keys:
+        transaction.upsert("idempotency_keys", KEY_ROW, ("fingerprint", "task_id", "created_at"), keys)
+    pairs = [
+        (task.tenant_id, name, value, now, new.task_id)
+        for task, new in fresh
+        if task.metadata
+        for name, value in task.metadata.items()
+    ]
+    if pairs:
+        transaction.insert("task_metadata", statements.METADATA_ROW, pairs)
+    deadlines = [(new.task_id, task.deadline_at) for task, new in fresh if task.deadline_at is not None]
+    if deadlines:
+        transaction.insert("task_deadlines", ("task_id", "deadline_at"), deadlines)
+
+
+def _task_row(task: NewTask, new: Submitted, now: Millis) -> tuple[object, ...]:
+    is_queued = new.status is Status.QUEUED
+    return (
+        new.task_id,
+        task.tenant_id,
+        task.model_id,
+        task.type,
+        "queued" if is_queued else "scheduled",
+        task.priority,
+        0,
+        0,
+        0,
+        0,
+        task.max_retries,
+        1,
+        0,
+        task.est_tokens,
+        now,
+        now,
+        now if is_queued else None,
+        new.queued_at,
+        task.run_at,
+        task.deadline_at,
+        task.timeout_s,
+        None if task.retry is None else packed_retry(task.retry),
+        orjson.dumps(dict(task.metadata)).decode() if task.metadata else None,
+        task.input,
+    )
