@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT
@@ -63,10 +66,16 @@ def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], 
     lines += [
         "",
         "Try it:",
-        f"  curl -s {url}/api/v1/tasks -H \"Authorization: Bearer {shell_key}\" -H 'Content-Type: application/json' \\",
+        f"  curl -s '{url}/api/v1/tasks?wait=30' -H \"Authorization: Bearer {shell_key}\" -H 'Content-Type: application/json' \\",
         f'    -d \'{{"model": "{name}", "input": "Say hello in five words."}}\'',
         f'  llms submit {name} "Say hello in five words." --wait',
         "",
         "",
     ]
     return "\n".join(lines)
+
+
+def _own_command() -> str:
+    """How to call the command line: by name if the shell finds it, else by its place."""
+    place = Path(sys.executable).parent / "llms"
+    return "llms" if shutil.which("llms") or not place.exists() else str(place)

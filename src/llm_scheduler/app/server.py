@@ -53,16 +53,29 @@ def serve(settings: Settings, *, is_sampling: bool = False) -> None:
         StoreUnusableError: the data folder or the database cannot be used, or the port is taken.
     """
     logs.configure(settings.log_format, settings.log_level)
-    lock = FolderLock(settings.data_dir).acquire()
+    locks = _locks(settings)
     try:
+        for lock in locks:
+            lock.acquire()
         listener = _listen(settings)
         port = listener.getsockname()[1]
-        lock.describe(f"pid {os.getpid()}, http://{settings.host}:{port}")
+        for lock in locks:
+            lock.describe(f"pid {os.getpid()}, http://{settings.host}:{port}")
         tune()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
             runner.run(_run(settings, listener, is_sampling=is_sampling))
     finally:
-        lock.release()
+        for lock in locks:
+            lock.release()
+
+
+def _locks(settings: Settings) -> list[FolderLock]:
+    """One for the data folder, and one beside a database that lives elsewhere."""
+    locks = [FolderLock(settings.data_dir)]
+    database = settings.database_path.absolute()
+    if database.parent != settings.data_dir.absolute():
+        locks.append(FolderLock(database.parent, f"{database.name}.lock"))
+    return locks
 
 
 def tune() -> None:

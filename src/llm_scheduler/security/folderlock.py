@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class FolderLock:
     """Held from `acquire` to `release`. The file tells who holds it."""
 
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / "serve.lock"
+    def __init__(self, folder: Path, name: str = "serve.lock") -> None:
+        self._path = folder / name
         self._descriptor: int | None = None
 
     def acquire(self) -> Self:

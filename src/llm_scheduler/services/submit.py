@@ -237,10 +237,11 @@ class Submissions:
     async def submit_one(self, task: NewTask) -> tuple[Task, bool]:
         """Record one task: (the task as it stands, whether it is new)."""
         done = (await self.submit([task]))[0]
-        if not done.is_new:
+        # Of a scheduled task only the record knows when it was made.
+        if not done.is_new or done.status is not Status.QUEUED:
             found = await self._store.task(done.task_id, task.tenant_id)
             if found is not None:
-                return found, False
+                return found, done.is_new
         return fresh_task(task, done, self._clock.now()), done.is_new
 
 
