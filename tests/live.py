@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -42,6 +43,10 @@ def wait_until(what: str, condition: Callable[[], Any], within_s: float = 30.0, 
         time.sleep(every_s)
 
 
+def _limit_files(largest: int) -> None:
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest, largest))
+
+
 class Server:
     """One process. `start` may be called again after it died: same folder, same port."""
 
@@ -65,8 +70,8 @@ class Server:
         """What it wrote so far."""
         return (self.folder / "server.log").read_text(errors="replace")
 
-    def start(self, *, is_ready: bool = True) -> None:
-        """Start the process, and wait until it answers."""
+    def start(self, *, is_ready: bool = True, largest_file: int | None = None) -> None:
+        """Start the process, and wait until it answers. `largest_file` in bytes stands in for a full disk."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LLMS_")}
         environ |= {"LLMS_BOOTSTRAP_API_KEY": KEY, "LLMS_DATA_DIR": str(self.folder)}
         environ |= {f"LLMS_{key.upper()}": value for key, value in self._settings.items()}
@@ -78,6 +83,7 @@ class Server:
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
+                preexec_fn=None if largest_file is None else lambda: _limit_files(largest_file),
             )
         if is_ready:
             wait_until("the server answers", self._answers, 60)

@@ -54,12 +54,12 @@ class Heartbeat:
         for task_id in answer.stop:
             self._running.abort(task_id, Why.CANCEL)
 
-    async def run(self) -> None:
-        """Beat every two seconds, for ever."""
+    async def run(self, every_s: float = BEAT_EVERY_S) -> None:
+        """Beat every two seconds, for ever; a beat may take two periods."""
         while True:
-            await asyncio.sleep(BEAT_EVERY_S)
+            await asyncio.sleep(every_s)
             try:
-                await asyncio.wait_for(self.beat(), BEAT_EVERY_S * 2)
+                await asyncio.wait_for(self.beat(), max(1.0, every_s * 2))
             except (SchedulerError, TimeoutError) as error:
                 _log.warning("heartbeat_failed", error=str(error) or "timeout")
             silent_s = self._clock.monotonic_s() - self._renewed_s
