@@ -66,9 +66,9 @@ def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], 
     lines += [
         "",
         "Try it:",
-        f"  curl -s '{url}/api/v1/tasks?wait=30' -H \"Authorization: Bearer {shell_key}\" -H 'Content-Type: application/json' \\",
-        f'    -d \'{{"model": "{name}", "input": "Say hello in five words."}}\'',
-        f'  llms submit {name} "Say hello in five words." --wait',
+        f"  curl -s '{url}/api/v1/tasks?wait=30' -H \"Authorization: Bearer {shell_key}\" \\",
+        f'    -H \'Content-Type: application/json\' -d \'{{"model": "{name}", "input": "Say hello in five words."}}\'',
+        f'  {_own_command()} submit {name} "Say hello in five words." --wait',
         "",
         "",
     ]

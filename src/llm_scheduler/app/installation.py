@@ -174,7 +174,9 @@ class Installation:
     async def _watch_gauges(self) -> None:
         while True:
             try:
-                names = {model.id: model.name for model in self.catalogue.models()}
+                models = self.catalogue.models()
+                names = {model.id: model.name for model in models}
+                self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
                 self.meter.observe_queues(await self.broker.depths(), names, self.clock.now())
                 self.meter.sessions.set(len(await self.store.sessions()))
             except SchedulerError as error:

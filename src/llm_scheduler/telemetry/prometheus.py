@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import time
+from collections import defaultdict
 from typing import TYPE_CHECKING, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
+
+from llm_scheduler.telemetry.minute import Minute
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -21,7 +32,11 @@ _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 class PrometheusMeter:
     """Counts into a registry of its own. Labels are models, outcomes and the like: bounded, never ids."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic_s = monotonic_s
+        self._minutes: defaultdict[str, Minute] = defaultdict(Minute)
+        # A series with the time of birth beside each counter doubles the page for nothing that we use.
+        disable_created_metrics()
         self.registry = CollectorRegistry()
         registry = self.registry
         self._tasks = Counter("tasks_total", "Tasks submitted", ["model"], registry=registry)
@@ -70,6 +85,7 @@ class PrometheusMeter:
     def started(self, model: str, wait_s: float) -> None:
         """An attempt began."""
         self._wait.labels(model).observe(wait_s)
+        self._minutes[model].add(self._monotonic_s(), 1, 0)
 
     def attempt_ended(self, model: str, outcome: AttemptOutcome, seconds: float) -> None:
         """A provider call ended."""
@@ -78,6 +94,7 @@ class PrometheusMeter:
 
     def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
         """Tokens and money of one call."""
+        self._minutes[model].add(self._monotonic_s(), 0, usage.total_tokens)
         if usage.prompt_tokens:
             self._tokens.labels(model, "prompt").inc(usage.prompt_tokens)
         if usage.completion_tokens:
@@ -116,11 +133,18 @@ class PrometheusMeter:
             age_ms = 0 if depth.oldest_queued_at is None else max(0, now_ms - depth.oldest_queued_at)
             self.oldest.labels(name).set(age_ms / 1000)
 
+    def observe_limits(self, limits: Mapping[str, tuple[int | None, int | None]]) -> None:
+        """Set how much of each model's (rpm, tpm) the last minute used; models that are gone disappear."""
+        self.utilisation.clear()
+        for model in self._minutes.keys() - limits.keys():
+            del self._minutes[model]
+        for model, (rpm, tpm) in limits.items():
+            calls, tokens = self._minutes[model].sums(self._monotonic_s())
+            if rpm:
+                self.utilisation.labels(model, "rpm").set(calls / rpm)
+            if tpm:
+                self.utilisation.labels(model, "tpm").set(tokens / tpm)
+
     def render(self) -> bytes:
         """The exposition text."""
         return generate_latest(self.registry)
-
-
-def bound(gauge: Gauge, read: Callable[[], float]) -> None:
-    """Let the gauge ask when it is scraped."""
-    gauge.set_function(read)
