@@ -104,6 +104,7 @@ class Installation:
         )
         self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__)
         self.worker = Worker(self._tools(), self.heartbeat, settings.max_running)
+        self.stopping = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
 
@@ -223,5 +224,6 @@ class Installation:
                 max_bulk_lines=self.settings.max_bulk_lines,
                 parse_filter=self.parse_filter,
                 limits=self.limits,
+                stopping=self.stopping,
             )
         )

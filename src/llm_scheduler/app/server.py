@@ -137,6 +137,7 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     sys.stdout.flush()
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await installation.drain(settings.grace_s)
+    installation.stopping.set()
     server.should_exit = True
     await serving
     await installation.close()

@@ -40,6 +40,7 @@ class Upkeep:
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._clock, self._feed, self._meter = clock, feed, meter
+        self._differed = False
 
     async def rebuild(self) -> int:
         """Fill an empty index from the record: running tasks as slots first, then what waits."""
@@ -55,13 +56,14 @@ class Upkeep:
     async def reconcile(self) -> int:
         """Compare the record with the index, and mend when they differ; how many repairs.
 
-        Counting is cheap; only a difference (beyond what moves between the two looks) walks pages.
+        Counting is cheap. Only a difference beyond what moves between the two counts, seen twice in a
+        row (a submit that is stored but not yet indexed differs once), walks pages.
         """
         recorded = await self._store.queued_count()
         indexed = self._broker.waiting()
-        if abs(recorded - indexed) <= len(await self._broker.slots()):
-            return 0
-        return await self.walk()
+        differs = abs(recorded - indexed) > len(await self._broker.slots())
+        is_certain, self._differed = differs and self._differed, differs
+        return await self.walk() if is_certain else 0
 
     async def walk(self) -> int:
         """Add what waits and is missing, adopt slots of what runs."""

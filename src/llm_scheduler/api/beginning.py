@@ -1,0 +1,25 @@
+"""Beginning a bulk action."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from llm_scheduler.api.answers import Answer, json_answer
+from llm_scheduler.api.filters import stored_filter
+from llm_scheduler.api.schemas.actions import action_json
+
+if TYPE_CHECKING:
+    from llm_scheduler.api.parts import Caller
+
+
+async def begin(caller: Caller, action: str, body: object, priority: int | None = None) -> Answer:
+    """202 with the action's id. `body` is the checked request; its filter is kept as it was written.
+
+    Raises:
+        ModelNotFoundError: the filter names a model that is not there.
+    """
+    text = stored_filter(cast("dict[str, Any]", body)["filter"], caller.tenant_id)
+    # What a restart will read is what is checked: a bad filter fails here, not in the background.
+    caller.parts.parse_filter(text)
+    progress = await caller.parts.actions.begin(action, text, priority)
+    return json_answer(action_json(progress), 202, f"/api/v1/tasks/actions/{progress.id}")

@@ -1,0 +1,183 @@
+"""Errors as callers see them: RFC 9457 problems. The one table from error to status."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Final, TypedDict
+
+import orjson
+
+from llm_scheduler.domain import errors
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+PROBLEM_JSON: Final = b"application/problem+json"
+
+STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
+    errors.SchedulerError: 500,
+    errors.NotFoundError: 404,
+    errors.TaskNotFoundError: 404,
+    errors.ModelNotFoundError: 404,
+    errors.ActionNotFoundError: 404,
+    errors.InvalidInputError: 422,
+    errors.InputTooLargeError: 413,
+    errors.ConflictError: 409,
+    errors.NameTakenError: 409,
+    errors.ModelInUseError: 409,
+    errors.WrongStatusError: 409,
+    errors.IdempotencyConflictError: 409,
+    errors.QueueFullError: 429,
+    errors.StoreUnavailableError: 503,
+    errors.StoreUnusableError: 503,
+    errors.UnauthorizedError: 401,
+    errors.UnsealError: 503,
+}
+"""Every class of the tree, named; a test demands a row for each."""
+
+OWN_CODES: Final[Mapping[str, str]] = {
+    "invalid_json": "The body is not JSON that can be kept.",
+    "method_not_allowed": "The path exists, this method does not.",
+    "unsupported_media_type": "The body's type, charset or compression is not taken.",
+    "not_ready": "A part of the server does not work now.",
+    "http_error": "The request is not well-formed HTTP.",
+}
+"""Codes that the domain does not know."""
+
+TITLES: Final[Mapping[int, str]] = {
+    200: "OK",
+    201: "Created",
+    202: "Accepted",
+    204: "No Content",
+    401: "Unauthorized",
+    404: "Not Found",
+    405: "Method Not Allowed",
+    409: "Conflict",
+    413: "Content Too Large",
+    415: "Unsupported Media Type",
+    422: "Unprocessable Content",
+    429: "Too Many Requests",
+    500: "Internal Server Error",
+    503: "Service Unavailable",
+}
+"""Of RFC 9110; Python's own names differ from version to version, and the document must not."""
+
+_LEAST_RETRY_S: Final = 1
+_MOST_RETRY_S: Final = 60
+_DEFAULT_RETRY_S: Final = 5
+
+
+class FieldError(TypedDict):
+    """One thing that is wrong with a body or a query."""
+
+    loc: list[str | int]
+    msg: str
+
+
+class Problem(Exception):  # noqa: N818 - the word of RFC 9457
+    """An answer that is an error.
+
+    Args:
+        status: HTTP status.
+        code: stable snake_case.
+        detail: what is wrong and what to do next; holds no internals.
+        errors: where, for a bad body or query.
+        retry_after_s: for 429 and 503; brought into 1–60.
+        headers: further headers.
+        members: extension members of the problem document.
+    """
+
+    def __init__(  # noqa: PLR0913 - the members of a problem document
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        errors: Sequence[FieldError] = (),
+        retry_after_s: float | None = None,
+        headers: Mapping[str, str] | None = None,
+        members: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status, self.code, self.detail = status, code, detail
+        self.errors, self.members = list(errors), dict(members or {})
+        self.headers = dict(headers or {})
+        if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+            wait_s = _DEFAULT_RETRY_S if retry_after_s is None else round(retry_after_s)
+            self.headers["Retry-After"] = str(min(_MOST_RETRY_S, max(_LEAST_RETRY_S, wait_s)))
+        if status == HTTPStatus.UNAUTHORIZED:
+            self.headers["WWW-Authenticate"] = 'Bearer realm="llm-scheduler"'
+
+    def body(self, request_id: str) -> bytes:
+        """The problem document."""
+        document: dict[str, object] = {
+            "type": f"/docs#{self.code}",
+            "title": TITLES.get(self.status, "Error"),
+            "status": self.status,
+            "detail": self.detail,
+            "code": self.code,
+            "request_id": request_id,
+        }
+        if self.errors:
+            document["errors"] = self.errors
+        return orjson.dumps(document | self.members)
+
+    def raw_headers(self, length: int) -> list[tuple[bytes, bytes]]:
+        """Headers of the answer, ready for ASGI."""
+        fixed = [(b"content-type", PROBLEM_JSON), (b"content-length", b"%d" % length)]
+        return fixed + [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+
+
+def status_of(error: errors.SchedulerError) -> int:
+    """The status of the nearest class in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def problem_of(error: errors.SchedulerError, *prefix: str | int) -> Problem:
+    """The domain's error as a problem. `prefix` says where in the request its `loc` begins."""
+    status = status_of(error)
+    if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        return internal_problem()
+    loc = getattr(error, "loc", ())
+    where: list[FieldError] = [{"loc": [*prefix, *loc], "msg": str(error)}] if loc else []
+    wait_s = getattr(error, "retry_after_s", None)
+    return Problem(status, error.code, str(error), errors=where, retry_after_s=wait_s)
+
+
+def codes() -> dict[str, str]:
+    """Every code that a problem may carry, with what it means."""
+    found = {kind.code: (kind.__doc__ or "").splitlines()[0] for kind in reversed(STATUS)}
+    found["internal_error"] = "The server made a mistake."
+    return dict(sorted({**found, **OWN_CODES}.items()))
+
+
+def internal_problem() -> Problem:
+    """Something that should not happen; the log has it under the request id."""
+    return Problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "internal_error",
+        "The server made a mistake. Its log tells more under this request_id; the request may be repeated.",
+    )
+
+
+def invalid(message: str, *loc: str | int) -> Problem:
+    """422 about one place of the request."""
+    return Problem(422, "invalid_request", message, errors=[{"loc": list(loc), "msg": message}])
+
+
+def too_large(what: str, limit: int, advice: str) -> Problem:
+    """413: `what` is over `limit` bytes."""
+    return Problem(413, "too_large", f"{what} is over the limit of {limit} bytes; {advice}.")
+
+
+def no_such_route(path: str) -> Problem:
+    """404 for a path that means nothing."""
+    return Problem(404, "not_found", f"There is nothing at {path[:200]}. /docs lists every path.")
+
+
+def wrong_method(method: str, allowed: Collection[str]) -> Problem:
+    """405: the path exists, this method does not."""
+    names = ", ".join(sorted(allowed))
+    return Problem(
+        405, "method_not_allowed", f"{method[:20]} is not possible here; use {names}.", headers={"Allow": names}
+    )

@@ -1,0 +1,115 @@
+"""Waiting for news of a task: the long poll and the streams, so that nothing falls between reading and watching."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from starlette.requests import ClientDisconnect
+
+from llm_scheduler.domain.status import TERMINAL
+from llm_scheduler.ports.feed import TaskDelta
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Receive
+
+    from llm_scheduler.api.parts import Caller, Parts
+    from llm_scheduler.domain.ids import TaskId
+    from llm_scheduler.domain.task import Task
+    from llm_scheduler.ports.feed import News
+
+REREAD_S: Final = 2.0
+"""News are best effort: a long poll reads the record again at least so often."""
+
+
+class Watch:
+    """News one by one, until the client goes or the server stops."""
+
+    def __init__(self, news: AsyncIterator[News], receive: Receive, stopping: asyncio.Event) -> None:
+        self._news, self._stopping = news, stopping
+        self._gone = asyncio.ensure_future(_disconnected(receive))
+        self._stop = asyncio.ensure_future(stopping.wait())
+        self._next: asyncio.Future[News] | None = None
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether the server is about to end."""
+        return self._stopping.is_set()
+
+    async def next(self, within_s: float) -> News | None:
+        """The next news; None after `within_s`, or when the server stops. None is ever lost.
+
+        Raises:
+            ClientDisconnect: nobody listens any more.
+        """
+        if self._next is None:
+            self._next = asyncio.ensure_future(_one(self._news))
+        watched: set[asyncio.Future[Any]] = {self._next, self._gone, self._stop}
+        done, _ = await asyncio.wait(watched, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
+        if self._gone in done:
+            raise ClientDisconnect
+        if self._next not in done:
+            return None
+        found, self._next = self._next.result(), None
+        return found
+
+    async def close(self) -> None:
+        """Stop listening."""
+        pending: list[asyncio.Future[Any]] = [self._gone, self._stop]
+        if self._next is not None:
+            pending.append(self._next)
+        for future in pending:
+            future.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+
+
+@asynccontextmanager
+async def watching(parts: Parts, receive: Receive, task_id: TaskId | None = None) -> AsyncIterator[Watch]:
+    """News of one task, or status changes of all: from now on, so read the record after entering."""
+    async with parts.feed.watch(task_id) as news:
+        watch = Watch(news, receive, parts.stopping)
+        try:
+            yield watch
+        finally:
+            await watch.close()
+
+
+async def when_over(caller: Caller, receive: Receive, task_id: TaskId, wait_s: float) -> Task:
+    """The task as soon as it is over, or as it stands after `wait_s` seconds.
+
+    Raises:
+        TaskNotFoundError: none, or someone else's.
+        ClientDisconnect: nobody waits any more.
+    """
+    parts = caller.parts
+    task = await parts.tasks.get(task_id, caller.tenant_id)
+    if task.status in TERMINAL:
+        return task
+    ends_at = parts.clock.monotonic_s() + wait_s
+    async with watching(parts, receive, task_id) as watch:
+        while True:
+            task = await parts.tasks.get(task_id, caller.tenant_id)
+            left_s = ends_at - parts.clock.monotonic_s()
+            if task.status in TERMINAL or left_s <= 0 or watch.is_stopping:
+                return task
+            await _changed(watch, min(left_s, REREAD_S), parts)
+
+
+async def _changed(watch: Watch, within_s: float, parts: Parts) -> None:
+    """Return on news that is not text, or after `within_s`."""
+    ends_at = parts.clock.monotonic_s() + within_s
+    while (left_s := ends_at - parts.clock.monotonic_s()) > 0:
+        if not isinstance(await watch.next(left_s), TaskDelta):
+            return
+
+
+async def _disconnected(receive: Receive) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _one(news: AsyncIterator[News]) -> News:
+    return await anext(news)

@@ -1,0 +1,176 @@
+"""How a route is declared: straight from request to answer, with everything the document needs beside it."""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi.routing import APIRoute
+from starlette.requests import Request
+
+from llm_scheduler.api.errors import TITLES
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import BaseModel
+    from starlette.types import Receive, Scope, Send
+
+SCHEMAS: Final = "#/components/schemas/"
+_ALWAYS: Final = (401, 422, 500)
+_PATH_FIELD: Final = re.compile(r"{(\w+)}")
+_ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
+_PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
+    "task_id": _ID | {"description": "Id of the task."},
+    "action_id": _ID | {"description": "Id that the bulk action was answered with."},
+    "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
+}
+_HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "required": False,
+        "description": "Repeat a request safely: the same key gives the same answer.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+    }
+}
+
+
+class Tag(StrEnum):
+    """Chapters of the reference."""
+
+    TASKS = "Tasks"
+    DEAD_LETTERS = "Dead letters"
+    MODELS = "Models"
+    STATS = "Statistics"
+    SYSTEM = "System"
+
+
+TAG_TEXTS: Final[Mapping[Tag, str]] = {
+    Tag.TASKS: "One task is one call to a model: submit it, watch it, cancel it, run it again.",
+    Tag.DEAD_LETTERS: "Failed tasks that nobody will try again by itself: requeue or discard them.",
+    Tag.MODELS: "Where calls go, and the limits they go within.",
+    Tag.STATS: "Figures for people and dashboards.",
+    Tag.SYSTEM: "Health, metrics and live news.",
+}
+
+
+class DirectRoute(APIRoute):
+    """A route whose endpoint is `async (Request) -> ASGI answer`, called without a tree of dependencies.
+
+    What goes in and out is declared by `operation`, so that the document stays complete.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        endpoint = self.endpoint
+
+        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+            answer = await endpoint(Request(scope, receive, send))
+            await answer(scope, receive, send)
+
+        self.app = direct
+
+
+def operation(  # noqa: PLR0913 - one place for all that the document says about a route
+    tag: Tag,
+    summary: str,
+    *,
+    answers: Mapping[int, type[BaseModel] | str],
+    problems: Sequence[int] = (),
+    body: type[BaseModel] | None = None,
+    query: type[BaseModel] | None = None,
+    headers: Sequence[str] = (),
+    media: str | None = None,
+    needs_body: bool = True,
+    is_open: bool = False,
+) -> dict[str, Any]:
+    """Keyword arguments for a router's decorator.
+
+    Args:
+        tag: chapter.
+        summary: one line; the docstring becomes the description.
+        answers: by status: the body's class, or words for an answer that is not JSON.
+        problems: statuses beyond 401, 422 and 500.
+        body: what is taken.
+        query: parameters that are taken.
+        headers: names among those known here.
+        media: of the first answer, when it is not JSON.
+        needs_body: whether a request without a body is refused.
+        is_open: no key is asked for.
+    """
+    extra: dict[str, Any] = {"security": [] if is_open else [{"bearer": []}, {"apiKey": []}]}
+    parameters = (_query_parameters(query) if query else []) + [dict(_HEADERS[name]) for name in headers]
+    if parameters:
+        extra["parameters"] = parameters
+    if body is not None:
+        schema = {"$ref": SCHEMAS + body.__name__}
+        extra["requestBody"] = {"required": needs_body, "content": {"application/json": {"schema": schema}}}
+    always = (500,) if is_open else _ALWAYS
+    responses: dict[int | str, dict[str, Any]] = {}
+    for status, answer in answers.items():
+        responses[status] = _described(status, answer, media)
+    for status in sorted({*always, *problems}):
+        responses.setdefault(status, _problem(status))
+    return {
+        "tags": [tag],
+        "summary": summary,
+        "status_code": next(iter(answers)),
+        "response_model": None,
+        "responses": responses,
+        "openapi_extra": extra,
+    }
+
+
+def path_parameters(path: str) -> list[dict[str, Any]]:
+    """Declarations of the fields in a path template."""
+    return [
+        {"name": name, "in": "path", "required": True, "schema": dict(_PATH_SCHEMAS[name])}
+        for name in _PATH_FIELD.findall(path)
+    ]
+
+
+def _described(status: int, answer: type[BaseModel] | str, media: str | None) -> dict[str, Any]:
+    if not isinstance(answer, str):
+        return {"description": TITLES[status], "model": answer}
+    content: dict[str, Any] = (
+        {media: {"schema": {"type": "object" if media.endswith("json") else "string"}}} if media else {}
+    )
+    return {"description": answer} | ({"content": content} if content else {})
+
+
+def _problem(status: int) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "description": TITLES[status],
+        "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "ProblemAnswer"}}},
+    }
+    if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
+        retry = {"type": "integer", "minimum": 1, "maximum": 60}
+        described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": retry}}
+    return described
+
+
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """The schema of a parameter that is there: absence needs no null in a query."""
+    kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return field
+    return {key: value for key, value in field.items() if key not in ("anyOf", "default")} | kinds[0]
+
+
+def _query_parameters(model: type[BaseModel]) -> list[dict[str, Any]]:
+    schema = model.model_json_schema()
+    needed = schema.get("required", [])
+    found: list[dict[str, Any]] = []
+    for name, given in schema["properties"].items():
+        field = _without_null(given)
+        parameter: dict[str, Any] = {"name": name, "in": "query", "required": name in needed, "schema": field}
+        if name == "metadata":
+            parameter = {"name": "metadata.KEY", "in": "query", "required": False, "schema": {"type": "string"}}
+            parameter["description"] = "Tasks whose metadata has this value under KEY; may be given for several keys."
+        elif "description" in field:
+            parameter["description"] = field["description"]
+        found.append(parameter)
+    return found

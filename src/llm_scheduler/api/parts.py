@@ -1,0 +1,80 @@
+"""What the routes are handed, and who is calling."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, cast
+
+from llm_scheduler.services.submit import Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from starlette.requests import Request
+
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.store import Store, TaskFilter
+    from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.models import Models
+    from llm_scheduler.services.stats import Stats
+    from llm_scheduler.services.submit import Submissions
+    from llm_scheduler.services.tasks import Tasks
+
+MAX_BODY_BYTES: Final = 10 * 1024 * 1024
+MAX_BULK_LINES: Final = 100_000
+_CALLER: Final = "llm_scheduler.caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Everything that the routes use; `app.py` puts it together.
+
+    `check_key` gives the tenant of a key, None for a wrong one, and takes the same time for both.
+    `readiness` gives for each part "ok" or what is wrong. `metrics` gives the Prometheus text.
+    `parse_filter` reads a stored filter (see `api.filters.filter_parser`). `max_body_bytes` bounds
+    one JSON body, one line of a bulk stream and a bulk array. `stopping` is set when the server is about to
+    end: long polls answer at once, streams close.
+    """
+
+    store: Store
+    submissions: Submissions
+    tasks: Tasks
+    models: Models
+    actions: Actions
+    stats: Stats
+    catalogue: Catalogue
+    feed: Feed
+    meter: Meter
+    clock: Clock
+    version: str
+    check_key: Callable[[str], TenantId | None]
+    readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    metrics: Callable[[], bytes]
+    parse_filter: Callable[[str], TaskFilter]
+    limits: Limits = field(default_factory=Limits)
+    max_body_bytes: int = MAX_BODY_BYTES
+    max_bulk_lines: int = MAX_BULK_LINES
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Caller:
+    """One request's sender, known to be allowed, and the parts that serve it."""
+
+    __slots__ = ("parts", "request_id", "tenant_id")
+
+    def __init__(self, parts: Parts, tenant_id: TenantId, request_id: str) -> None:
+        self.parts, self.tenant_id, self.request_id = parts, tenant_id, request_id
+
+    def attach(self, scope: dict[str, object]) -> None:
+        """Make this the caller of the request with that scope."""
+        scope[_CALLER] = self
+
+
+def caller_of(request: Request) -> Caller:
+    """Who sent this request."""
+    return cast("Caller", request.scope[_CALLER])

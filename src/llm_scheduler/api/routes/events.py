@@ -1,0 +1,125 @@
+"""Live news: of one task to its end, or of every task of the tenant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from llm_scheduler.api.answers import stamp
+from llm_scheduler.api.following import watching
+from llm_scheduler.api.operations import DirectRoute, Tag, operation
+from llm_scheduler.api.parts import caller_of
+from llm_scheduler.api.reading import no_query, task_id_of
+from llm_scheduler.api.schemas.tasks import task_json
+from llm_scheduler.api.streams import KEEP_ALIVE, KEEP_ALIVE_S, EventStream, event
+from llm_scheduler.domain.status import TERMINAL
+from llm_scheduler.ports.feed import Missed, TaskChanged, TaskDelta
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from starlette.types import Receive
+
+    from llm_scheduler.api.parts import Caller
+    from llm_scheduler.domain.ids import TaskId
+    from llm_scheduler.domain.task import Task
+    from llm_scheduler.ports.feed import News
+
+router: Final = APIRouter(route_class=DirectRoute)
+_SSE: Final = "text/event-stream"
+
+
+@router.get(
+    "/api/v1/tasks/{task_id}/events",
+    **operation(Tag.TASKS, "Follow a task", answers={200: "Server-sent events."}, media=_SSE, problems=(404, 503)),
+)
+async def task_events(request: Request) -> EventStream:
+    """The task's news until it is over, beginning with where it stands.
+
+    `status` `{id, model, status, attempt, at}` · `delta` `{attempt, text}`: a piece of the answer; a new attempt
+    begins anew · `missed` `{count}`: the reader was too slow, deltas are lost, the result is not · `done`: the whole
+    task, then the stream ends. A comment comes every 15 s.
+    """
+    caller = caller_of(request)
+    no_query(request)
+    task = await caller.parts.tasks.get(task_id_of(request), caller.tenant_id)
+    return EventStream(lambda receive: _follow(caller, task.id, receive))
+
+
+@router.get(
+    "/api/v1/events",
+    **operation(Tag.SYSTEM, "Follow all tasks", answers={200: "Server-sent events."}, media=_SSE),
+)
+async def all_events(request: Request) -> EventStream:
+    """Status changes of every task, from now on.
+
+    `status` `{id, model, status, attempt, at}` · `missed` `{count}`: the reader was too slow; read the list again.
+    """
+    caller = caller_of(request)
+    no_query(request)
+    return EventStream(lambda receive: _follow_all(caller, receive))
+
+
+async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGenerator[bytes, None]:
+    async with watching(caller.parts, receive, task_id) as watch:
+        told: tuple[str, int] | None = None
+        is_stale = True
+        while not watch.is_stopping:
+            if is_stale:
+                task = await caller.parts.store.task(task_id, caller.tenant_id)
+                if task is None:
+                    return
+                if (task.status, task.attempt) != told:
+                    told = (task.status, task.attempt)
+                    yield _status_of_task(caller, task)
+                if task.status in TERMINAL:
+                    yield event("done", task_json(task, caller.parts.catalogue.name_of))
+                    return
+            news = await watch.next(KEEP_ALIVE_S)
+            # Told is what the feed says; the record is asked at the end, after a gap, and when nothing comes.
+            is_stale = not isinstance(news, TaskDelta)
+            if isinstance(news, TaskChanged):
+                told = (news.status, news.attempt)
+                is_stale = news.status in TERMINAL
+            yield _piece(caller, news)
+
+
+def _piece(caller: Caller, news: News | None) -> bytes:
+    match news:
+        case TaskDelta():
+            return event("delta", {"attempt": news.attempt, "text": news.text})
+        case TaskChanged():
+            return _status(caller, news)
+        case Missed():
+            return event("missed", {"count": news.dropped})
+        case None:
+            return KEEP_ALIVE
+
+
+async def _follow_all(caller: Caller, receive: Receive) -> AsyncGenerator[bytes, None]:
+    async with watching(caller.parts, receive) as watch:
+        yield b": listening\n\n"
+        while not watch.is_stopping:
+            news = await watch.next(KEEP_ALIVE_S)
+            if not isinstance(news, TaskChanged) or news.tenant_id == caller.tenant_id:
+                yield _piece(caller, news)
+
+
+def _status(caller: Caller, news: TaskChanged) -> bytes:
+    return event(
+        "status",
+        {
+            "id": news.task_id,
+            "model": caller.parts.catalogue.name_of(news.model_id),
+            "status": news.status,
+            "attempt": news.attempt,
+            "at": stamp(news.at),
+        },
+    )
+
+
+def _status_of_task(caller: Caller, task: Task) -> bytes:
+    news = TaskChanged(task.id, task.tenant_id, task.model_id, task.status, task.attempt, task.updated_at)
+    return _status(caller, news)

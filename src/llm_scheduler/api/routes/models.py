@@ -1,0 +1,172 @@
+"""Models: add, look, change, pause, scale, try, remove."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from fastapi import APIRouter
+from starlette.requests import Request
+
+from llm_scheduler.api.answers import Answer, Nothing, json_answer
+from llm_scheduler.api.operations import DirectRoute, Tag, operation
+from llm_scheduler.api.parts import caller_of
+from llm_scheduler.api.reading import checked, no_query, parsed, read_body, read_json_bytes
+from llm_scheduler.api.replies import once
+from llm_scheduler.api.schemas.models import (
+    ModelBody,
+    ModelList,
+    ModelPatch,
+    ModelShown,
+    ScaleBody,
+    TrialShown,
+    model_json,
+    trial_json,
+)
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.services.models import new_model
+
+if TYPE_CHECKING:
+    from llm_scheduler.api.parts import Caller
+    from llm_scheduler.domain.model import Model
+
+router: Final = APIRouter(route_class=DirectRoute)
+_PATH: Final = "/api/v1/models/{name:path}"
+
+
+@router.post(
+    "/api/v1/models",
+    **operation(
+        Tag.MODELS,
+        "Add a model",
+        body=ModelBody,
+        answers={201: ModelShown, 200: ModelShown},
+        problems=(409, 413, 415, 503),
+        headers=("Idempotency-Key",),
+    ),
+)
+async def add(request: Request) -> Answer:
+    """Register where calls go and the limits they go within. Tasks may name it at once."""
+    caller = caller_of(request)
+    no_query(request)
+    raw = await read_json_bytes(request)
+    body = checked(parsed(raw), ModelBody, "body")
+
+    async def make() -> Answer:
+        fields = {name: getattr(body, name) for name in ModelBody.model_fields}
+        fields["retry"] = body.retry.policy()
+        model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
+        return _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
+
+    return await once(request, raw, make)
+
+
+@router.get("/api/v1/models", **operation(Tag.MODELS, "List models", answers={200: ModelList}))
+async def list_models(request: Request) -> Answer:
+    """Every model, by name."""
+    caller = caller_of(request)
+    no_query(request)
+    shown = [_shown(caller, model) for model in caller.parts.models.list() if _is_visible(caller, model)]
+    return json_answer({"items": shown, "next_cursor": None})
+
+
+@router.post(
+    _PATH + "/test",
+    **operation(Tag.MODELS, "Try a model", answers={200: TrialShown}, problems=(404, 503)),
+)
+async def try_out(request: Request) -> Answer:
+    """Make one small real call, outside the queue, and time it. `ok` false says what went wrong."""
+    caller = caller_of(request)
+    no_query(request)
+    return json_answer(trial_json(await caller.parts.models.try_out(_name(request), caller.tenant_id)))
+
+
+@router.post(
+    _PATH + "/pause",
+    **operation(Tag.MODELS, "Pause a model", answers={200: ModelShown}, problems=(404, 503)),
+)
+async def pause(request: Request) -> Answer:
+    """Start nothing more of it; what runs goes on, and tasks may still be submitted."""
+    caller = caller_of(request)
+    no_query(request)
+    return _model_answer(caller, await caller.parts.models.pause(_name(request), caller.tenant_id))
+
+
+@router.post(
+    _PATH + "/resume",
+    **operation(Tag.MODELS, "Resume a model", answers={200: ModelShown}, problems=(404, 503)),
+)
+async def resume(request: Request) -> Answer:
+    """Start its tasks again."""
+    caller = caller_of(request)
+    no_query(request)
+    return _model_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
+
+
+@router.post(
+    _PATH + "/scale",
+    **operation(Tag.MODELS, "Scale a model", body=ScaleBody, answers={200: ModelShown}, problems=(404, 413, 415, 503)),
+)
+async def scale(request: Request) -> Answer:
+    """Set how many calls run at once, from the next start on; running calls are not cut."""
+    caller = caller_of(request)
+    no_query(request)
+    body = await read_body(request, ScaleBody)
+    model = await caller.parts.models.scale(_name(request), caller.tenant_id, body.max_workers)
+    return _model_answer(caller, model)
+
+
+@router.get(_PATH, **operation(Tag.MODELS, "Get a model", answers={200: ModelShown}, problems=(404,)))
+async def get_model(request: Request) -> Answer:
+    """One model."""
+    caller = caller_of(request)
+    no_query(request)
+    return _model_answer(caller, caller.parts.models.get(_name(request), caller.tenant_id))
+
+
+@router.patch(
+    _PATH,
+    **operation(
+        Tag.MODELS, "Change a model", body=ModelPatch, answers={200: ModelShown}, problems=(404, 413, 415, 503)
+    ),
+)
+async def change(request: Request) -> Answer:
+    """Change what is given. `config` and `retry` are merged; a masked secret is left as it is."""
+    caller = caller_of(request)
+    no_query(request)
+    name = _name(request)
+    body = await read_body(request, ModelPatch)
+    changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
+    if body.retry is not None:
+        given = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
+        changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **given)
+    return _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
+
+
+@router.delete(
+    _PATH,
+    **operation(Tag.MODELS, "Remove a model", answers={204: "It is gone."}, problems=(404, 409, 503)),
+)
+async def remove(request: Request) -> Nothing:
+    """Delete a model and its finished tasks. One with unfinished tasks stays: cancel them first."""
+    caller = caller_of(request)
+    no_query(request)
+    await caller.parts.models.remove(_name(request), caller.tenant_id)
+    return Nothing()
+
+
+def _name(request: Request) -> str:
+    return request.path_params["name"]
+
+
+def _is_visible(caller: Caller, model: Model) -> bool:
+    return model.tenant_id in (caller.tenant_id, DEFAULT_TENANT)
+
+
+def _shown(caller: Caller, model: Model) -> dict[str, object]:
+    models = caller.parts.models
+    return model_json(model, models.masked_config(model), models.queued(model))
+
+
+def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:
+    return json_answer(_shown(caller, model), status, location)

@@ -1,0 +1,176 @@
+"""Models: what is configured, and how it looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+
+from llm_scheduler.api.answers import stamp
+from llm_scheduler.api.fields import Body, Shown
+from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown, error_json, usage_json
+from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S
+
+if TYPE_CHECKING:
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.services.models import Trial
+
+MOST_WORKERS: Final = 10_000
+NewName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
+Workers = Annotated[int, Field(strict=True, ge=1, le=MOST_WORKERS)]
+PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+Starve = Annotated[float, Field(strict=True, ge=1, le=604_800)]
+Length = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
+Word = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+_EXAMPLE = {
+    "name": "gpt-4o-mini",
+    "type": "openai",
+    "max_workers": 8,
+    "rpm": 600,
+    "tpm": 600000,
+    "config": {"base_url": "https://api.openai.com/v1", "api_key": "sk-…", "model": "gpt-4o-mini", "timeout_s": 120},
+    "strategy": "fair",
+    "retry": {"max_retries": 3, "initial_delay_s": 1, "max_delay_s": 60, "backoff_factor": 2},
+}
+
+
+class ModelBody(Body):
+    """A model to add."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    name: NewName
+    """What tasks call it by: letters, digits and `._:/@-`, beginning with a letter or digit."""
+    type: Word
+    """`openai` (and everything compatible), `anthropic`, `local`, `scripted`, or what a plugin adds."""
+    config: dict[str, Any] = Field(default_factory=dict[str, Any])
+    """What the provider needs; secrets in it are sealed and come back masked."""
+    max_workers: Workers = 4
+    """Calls at once."""
+    rpm: PerMinute | None = None
+    """Requests per minute; null means no limit."""
+    tpm: PerMinute | None = None
+    """Tokens per minute; null means no limit."""
+    strategy: Word | None = None
+    """Order of its queue: `fair`, `priority` or `fifo`; the installation's without."""
+    starve_after_s: Starve | None = DEFAULT_STARVE_AFTER_S
+    """A task that waits longer gets the next free slot of a small reserve; null switches that off."""
+    max_queue_length: Length | None = None
+    """More waiting tasks are refused with 429 `queue_full`."""
+    retry: RetryBody = Field(default_factory=RetryBody)
+
+
+class ModelPatch(Body):
+    """What to change of a model; what is absent stays. `config` is merged: a key set to null goes."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16, "config": {"timeout_s": 60}}]})
+
+    config: dict[str, Any] | None = None
+    max_workers: Workers | None = None
+    rpm: PerMinute | None = None
+    tpm: PerMinute | None = None
+    strategy: Word | None = None
+    starve_after_s: Starve | None = None
+    max_queue_length: Length | None = None
+    retry: RetryBody | None = None
+
+    @model_validator(mode="after")
+    def _nulls_mean_something(self) -> ModelPatch:
+        for name in ("config", "max_workers", "retry"):
+            if name in self.model_fields_set and getattr(self, name) is None:
+                raise ValueError(f"{name} cannot be null; leave it out to keep it as it is.")
+        return self
+
+
+class ScaleBody(Body):
+    """How many calls at once."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16}]})
+
+    max_workers: Workers
+
+
+class ModelShown(Shown):
+    """A model. Secrets in `config` are masked."""
+
+    id: int
+    name: str
+    type: str
+    status: Literal["active", "paused", "unhealthy"]
+    config: dict[str, Any]
+    max_workers: int
+    current_workers: int
+    queued: int
+    rpm: int | None
+    tpm: int | None
+    strategy: str | None
+    """Its own; null takes the installation's."""
+    starve_after_s: float | None
+    max_queue_length: int | None
+    retry: RetryBody
+    total_requests: int
+    success_requests: int
+    version: int
+    created_at: str
+    updated_at: str
+
+
+class ModelList(Shown):
+    """Every model, by name."""
+
+    items: list[ModelShown]
+    next_cursor: str | None
+
+
+class TrialShown(Shown):
+    """One real call, timed."""
+
+    ok: bool
+    latency_ms: int
+    ttft_ms: int | None
+    text: str | None
+    usage: UsageShown | None
+    error: ErrorShown | None
+
+
+def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str, object]:
+    """A model for an answer; `config` is masked."""
+    return {
+        "id": model.id,
+        "name": model.name,
+        "type": model.type,
+        "status": model.status,
+        "config": config,
+        "max_workers": model.max_workers,
+        "current_workers": model.current_workers,
+        "queued": queued,
+        "rpm": model.rpm,
+        "tpm": model.tpm,
+        "strategy": model.strategy,
+        "starve_after_s": model.starve_after_s,
+        "max_queue_length": model.max_queue_length,
+        "retry": {
+            "max_retries": model.retry.max_retries,
+            "initial_delay_s": model.retry.initial_delay_s,
+            "max_delay_s": model.retry.max_delay_s,
+            "backoff_factor": model.retry.backoff_factor,
+        },
+        "total_requests": model.total_requests,
+        "success_requests": model.success_requests,
+        "version": model.version,
+        "created_at": stamp(model.created_at),
+        "updated_at": stamp(model.updated_at),
+    }
+
+
+def trial_json(trial: Trial) -> dict[str, object]:
+    """A trial for an answer."""
+    return {
+        "ok": trial.error is None,
+        "latency_ms": trial.latency_ms,
+        "ttft_ms": trial.ttft_ms,
+        "text": trial.text,
+        "usage": None if trial.usage is None else usage_json(trial.usage),
+        "error": error_json(trial.error),
+    }

@@ -1,0 +1,320 @@
+"""Tasks: what is submitted, and how one looks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import orjson
+from pydantic import ConfigDict, Field, StringConstraints
+
+from llm_scheduler.api.answers import maybe_stamp, stamp
+from llm_scheduler.api.fields import Body, Input, Instant, Metadata, Priority, Shown
+from llm_scheduler.api.filters import FilterBody, StatusName
+from llm_scheduler.domain.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_scheduler.domain.ids import ModelId
+    from llm_scheduler.domain.task import Attempt, Task, TaskError, TaskLog, Usage
+
+Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
+Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
+
+
+class RetryBody(Body):
+    """Back-off: drawn from [0, min(max_delay_s, initial_delay_s * backoff_factor ** (failures - 1))]."""
+
+    max_retries: Retries = 3
+    """Attempts after the first."""
+    initial_delay_s: Annotated[float, Field(strict=True, ge=0, le=86_400)] = 1.0
+    max_delay_s: Annotated[float, Field(strict=True, ge=0, le=604_800)] = 60.0
+    backoff_factor: Annotated[float, Field(strict=True, ge=1, le=100)] = 2.0
+
+    def policy(self) -> RetryPolicy:
+        """The same as a rule."""
+        return RetryPolicy(self.max_retries, self.initial_delay_s, self.max_delay_s, self.backoff_factor)
+
+
+_EXAMPLE = {
+    "model": "gpt-4o-mini",
+    "type": "chat",
+    "input": {"messages": [{"role": "user", "content": "Hi"}], "max_tokens": 64},
+    "priority": "high",
+    "max_retries": 3,
+    "timeout_s": 120,
+    "metadata": {"run": "42"},
+}
+
+
+class TaskBody(Body):
+    """A task to submit. It is a `services.submit.TaskDraft`."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
+
+    model: ModelName
+    """Name of a registered model."""
+    input: Input
+    """The provider's request body, or a text: for chat it becomes one user message."""
+    type: Annotated[str, StringConstraints(min_length=1, max_length=64)] = "chat"
+    """`chat`, `completion`, `embedding`, or what a plugin adds."""
+    priority: Priority | None = None
+    """`high` (0), `medium` (5), `low` (9), or a whole number between; medium without."""
+    max_retries: Retries | None = None
+    """Attempts after the first; the model's own number without."""
+    run_at: Instant | None = None
+    """Not before."""
+    deadline_at: Instant | None = None
+    """Not after: a task that waits past it expires."""
+    timeout_s: Seconds | None = None
+    """For one call to the model."""
+    metadata: Metadata | None = None
+    """Up to 32 pairs of text, to find tasks by."""
+    retry: RetryBody | None = None
+    """The task's own back-off."""
+    idempotency_key: Key | None = None
+    """As the Idempotency-Key header, which may be sent instead."""
+
+    @property
+    def policy(self) -> RetryPolicy | None:
+        """The task's own back-off, as a rule."""
+        return None if self.retry is None else self.retry.policy()
+
+
+class RetryTaskBody(Body):
+    """What a task is queued again with."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"input": _EXAMPLE["input"]}]})
+
+    input: Input | None = None
+    """Takes the place of the task's input."""
+
+
+class WaitQuery(Body):
+    """Whether to wait for the end of a task."""
+
+    wait: Annotated[int, Field(ge=1, le=60)] | None = None
+    """Answer when the task is over, or after so many seconds."""
+
+
+class ListQuery(FilterBody):
+    """Filter and page."""
+
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+    """Tasks on one page."""
+    cursor: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = None
+    """`next_cursor` of the page before."""
+    order: Literal["asc", "desc"] = "desc"
+    """Oldest first or newest first."""
+
+
+class UsageShown(Shown):
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class ErrorShown(Shown):
+    """What went wrong."""
+
+    code: str
+    message: str
+    retryable: bool
+    http_status: int | None
+
+
+class OutputShown(Shown):
+    """What came back. `raw` is the provider's whole answer; null in lists."""
+
+    text: str | None
+    raw: dict[str, Any] | None
+
+
+_SHOWN = {
+    "id": 4711,
+    "model": "gpt-4o-mini",
+    "type": "chat",
+    "status": "completed",
+    "priority": 0,
+    "input": _EXAMPLE["input"],
+    "output": {"text": "Hello!", "raw": {"choices": [{"message": {"role": "assistant", "content": "Hello!"}}]}},
+    "error": None,
+    "dead_reason": None,
+    "attempt": 1,
+    "failures": 0,
+    "max_retries": 3,
+    "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
+    "cost_microusd": 2,
+    "queue_position": None,
+    "metadata": {"run": "42"},
+    "timeout_s": 120.0,
+    "run_at": None,
+    "deadline_at": None,
+    "created_at": "2030-01-31T09:00:00.000Z",
+    "queued_at": "2030-01-31T09:00:00.000Z",
+    "started_at": "2030-01-31T09:00:00.012Z",
+    "completed_at": "2030-01-31T09:00:00.870Z",
+    "updated_at": "2030-01-31T09:00:00.870Z",
+}
+
+
+class TaskShown(Shown):
+    """A task."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SHOWN]})
+
+    id: int
+    model: str
+    type: str
+    status: StatusName
+    priority: int
+    input: dict[str, Any]
+    output: OutputShown | None
+    error: ErrorShown | None
+    dead_reason: Literal["retries_exhausted", "not_retryable", "worker_crashes"] | None
+    attempt: int
+    """Starts so far."""
+    failures: int
+    max_retries: int
+    usage: UsageShown
+    cost_microusd: int
+    queue_position: int | None
+    """Tasks that come before it among those of its priority; null when it does not wait or is far back."""
+    metadata: dict[str, str]
+    timeout_s: float | None
+    run_at: str | None
+    deadline_at: str | None
+    created_at: str
+    queued_at: str | None
+    started_at: str | None
+    completed_at: str | None
+    updated_at: str
+
+
+class TaskPage(Shown):
+    """A page of tasks."""
+
+    items: list[TaskShown]
+    next_cursor: str | None
+
+
+class CountsShown(Shown):
+    """Tasks by status."""
+
+    counts: dict[StatusName, int]
+    total: int
+
+
+class AttemptShown(Shown):
+    """One start of a task; `ended_at` and `outcome` are null while it runs."""
+
+    attempt: int
+    session_id: int
+    outcome: Literal["completed", "failed", "rate_limited", "cancelled", "crashed", "returned"] | None
+    error: ErrorShown | None
+    usage: UsageShown
+    cost_microusd: int
+    ttft_ms: int | None
+    started_at: str
+    ended_at: str | None
+
+
+class AttemptList(Shown):
+    """Every start, oldest first."""
+
+    items: list[AttemptShown]
+
+
+class LogShown(Shown):
+    """One step of a task."""
+
+    level: Literal["debug", "info", "warning", "error"]
+    message: str
+    data: dict[str, Any] | None
+    created_at: str
+
+
+class LogList(Shown):
+    """Steps, oldest first."""
+
+    items: list[LogShown]
+
+
+def usage_json(usage: Usage) -> dict[str, int]:
+    """Tokens for an answer."""
+    prompt, completion = usage.prompt_tokens, usage.completion_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def error_json(error: TaskError | None) -> dict[str, object] | None:
+    """An error for an answer."""
+    if error is None:
+        return None
+    return {
+        "code": error.code,
+        "message": error.message,
+        "retryable": error.is_retryable,
+        "http_status": error.http_status,
+    }
+
+
+def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | None = None) -> dict[str, object]:
+    """A task for an answer; its input and raw answer go in as the JSON text they are."""
+    output: dict[str, object] | None = None
+    if task.output is not None or task.raw is not None:
+        output = {"text": task.output, "raw": None if task.raw is None else orjson.Fragment(task.raw)}
+    return {
+        "id": task.id,
+        "model": name_of(task.model_id),
+        "type": task.type,
+        "status": task.status,
+        "priority": task.priority,
+        "input": orjson.Fragment(task.input),
+        "output": output,
+        "error": error_json(task.error),
+        "dead_reason": task.dead_reason,
+        "attempt": task.attempt,
+        "failures": task.failures,
+        "max_retries": task.max_retries,
+        "usage": usage_json(task.usage),
+        "cost_microusd": task.cost_microusd,
+        "queue_position": position,
+        "metadata": task.metadata,
+        "timeout_s": task.timeout_s,
+        "run_at": maybe_stamp(task.run_at),
+        "deadline_at": maybe_stamp(task.deadline_at),
+        "created_at": stamp(task.created_at),
+        "queued_at": maybe_stamp(task.queued_at),
+        "started_at": maybe_stamp(task.started_at),
+        "completed_at": maybe_stamp(task.completed_at),
+        "updated_at": stamp(task.updated_at),
+    }
+
+
+def attempt_json(attempt: Attempt) -> dict[str, object]:
+    """An attempt for an answer."""
+    return {
+        "attempt": attempt.attempt,
+        "session_id": attempt.session_id,
+        "outcome": attempt.outcome,
+        "error": error_json(attempt.error),
+        "usage": usage_json(attempt.usage),
+        "cost_microusd": attempt.cost_microusd,
+        "ttft_ms": attempt.ttft_ms,
+        "started_at": stamp(attempt.started_at),
+        "ended_at": maybe_stamp(attempt.ended_at),
+    }
+
+
+def log_json(line: TaskLog) -> dict[str, object]:
+    """A log line for an answer."""
+    return {
+        "level": line.level,
+        "message": line.message,
+        "data": dict(line.data) if line.data is not None else None,
+        "created_at": stamp(line.created_at),
+    }

@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.providers.openai import OpenAIKind
+
+if TYPE_CHECKING:
+    from tests.unit.api.scene import Scene
+
+SECRET = "sk-abcdefghijklmnop1234"
+
+
+async def test_a_model_is_added_listed_changed_and_removed(api: Scene) -> None:
+    made = await api.add_model("other", max_workers=2, rpm=60, retry={"max_retries": 1})
+
+    changed = await api.http.patch("/api/v1/models/other", json={"rpm": None, "retry": {"max_delay_s": 5}})
+    listed = (await api.http.get("/api/v1/models")).json()["items"]
+    removed = await api.http.delete("/api/v1/models/other")
+
+    assert (made["rpm"], made["status"], made["queued"]) == (60, "active", 0)
+    assert changed.json()["rpm"] is None
+    assert (changed.json()["retry"]["max_retries"], changed.json()["retry"]["max_delay_s"]) == (1, 5)
+    assert [model["name"] for model in listed] == ["m", "other"]
+    assert removed.status_code == 204
+    assert (await api.http.get("/api/v1/models/other")).status_code == 404
+
+
+async def test_a_model_is_paused_resumed_and_scaled(api: Scene) -> None:
+    paused = await api.http.post("/api/v1/models/m/pause")
+    resumed = await api.http.post("/api/v1/models/m/resume")
+    scaled = await api.http.post("/api/v1/models/m/scale", json={"max_workers": 7})
+
+    assert (paused.json()["status"], resumed.json()["status"], scaled.json()["max_workers"]) == ("paused", "active", 7)
+
+
+async def test_a_model_counts_what_waits_for_it(api: Scene) -> None:
+    await api.submit()
+
+    assert (await api.http.get("/api/v1/models/m")).json()["queued"] == 1
+
+
+async def test_a_name_is_taken_once_and_a_model_with_work_stays(api: Scene) -> None:
+    await api.submit()
+
+    twice = await api.http.post("/api/v1/models", json={"name": "m", "type": "scripted"})
+    removed = await api.http.delete("/api/v1/models/m")
+
+    assert (twice.status_code, twice.json()["code"]) == (409, "name_taken")
+    assert (removed.status_code, removed.json()["code"]) == (409, "model_in_use")
+
+
+async def test_the_same_key_adds_a_model_once(api: Scene) -> None:
+    body, headers = {"name": "new", "type": "scripted"}, {"Idempotency-Key": "k"}
+
+    first = await api.http.post("/api/v1/models", json=body, headers=headers)
+    again = await api.http.post("/api/v1/models", json=body, headers=headers)
+    other = await api.http.post("/api/v1/models", json=body | {"name": "newer"}, headers=headers)
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+    assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
+
+
+async def test_a_trial_is_timed_and_shows_the_answer(api: Scene) -> None:
+    found = (await api.http.post("/api/v1/models/m/test")).json()
+
+    assert found["ok"] is True
+    assert found["text"]
+    assert found["usage"]["total_tokens"] > 0
+    assert found["error"] is None
+
+
+async def test_a_trial_that_fails_says_why(api: Scene) -> None:
+    await api.add_model("broken", config={"errors": [{"http_status": 401}]})
+
+    answer = await api.http.post("/api/v1/models/broken/test")
+
+    assert answer.status_code == 200
+    assert answer.json()["ok"] is False
+    assert answer.json()["error"]["code"]
+
+
+async def test_secrets_come_back_masked_and_survive_being_sent_back(api: Scene) -> None:
+    api.parts.catalogue.kinds["openai"] = OpenAIKind()  # type: ignore[index]
+    config = {"base_url": "http://127.0.0.1:9/v1", "api_key": SECRET, "model": "x"}
+
+    made = await api.http.post("/api/v1/models", json={"name": "o", "type": "openai", "config": config})
+    shown = made.json()["config"]
+    changed = await api.http.patch("/api/v1/models/o", json={"config": shown | {"timeout_s": 9}})
+
+    assert shown["api_key"] == "sk-…1234"
+    assert SECRET not in made.text + changed.text
+    model = api.parts.models.get("o", DEFAULT_TENANT)
+    assert api.parts.models.plain_config(model)["api_key"] == SECRET
