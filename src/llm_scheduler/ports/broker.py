@@ -65,6 +65,8 @@ class ClaimAnswer(NamedTuple):
 
     claims: tuple[Claim, ...]
     wait_ms: int | None
+    seen: int
+    """Where `Broker.wait` goes on from."""
 
 
 class Release(NamedTuple):
@@ -176,11 +178,11 @@ class Broker(Protocol):
         """Tasks that wait, in one lane or in all; as of the last call for a remote index."""
         ...
 
-    async def wait(self, lanes: Sequence[ModelId], timeout_ms: int) -> None:
-        """Return when something happened that may let a claim succeed, or after the timeout.
+    async def wait(self, seen: int, timeout_ms: int) -> int:
+        """Return when something has happened since `seen` that may let a claim succeed, or after the timeout.
 
-        Returns at once if it happened after the waiter's last claim or wait. The waiter is the asyncio
-        task that claims, or a task that it started.
+        `seen` is what the last `ClaimAnswer` or `wait` gave; the answer is what has been seen now. Returns
+        at once if something happened in between, so nothing is missed and nothing is heard twice.
         """
         ...
 

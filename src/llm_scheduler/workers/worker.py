@@ -62,6 +62,7 @@ class Worker:
 
     async def _claim_forever(self) -> None:
         tools = self._tools
+        seen = 0
         while True:
             self.turned_at_s = tools.clock.monotonic_s()
             room = self._max_running - len(self._attempts) - self._claiming
@@ -70,6 +71,7 @@ class Worker:
             wait_ms: int | None = IDLE_MS
             if room > 0 and session_id is not None and lanes:
                 answer = await tools.broker.claim(session_id, lanes, min(room, BATCH))
+                seen = answer.seen
                 if answer.claims:
                     self._launch(session_id, answer.claims)
                     # Let this round's commit gather; whatever is released meanwhile is claimed together.
@@ -77,7 +79,7 @@ class Worker:
                     if len(answer.claims) == min(room, BATCH):
                         continue
                 wait_ms = answer.wait_ms
-            await tools.broker.wait(lanes, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
+            seen = await tools.broker.wait(seen, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
 
     def _launch(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
         self._claiming += len(claims)

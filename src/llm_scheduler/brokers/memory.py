@@ -1,0 +1,161 @@
+"""The broker of one process: everything in memory, filled from the record at start.
+
+No call awaits anything inside (but `wait`), so each is atomic for the whole event loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from llm_scheduler.brokers.bell import Bell
+from llm_scheduler.brokers.lane import Instant, Lane
+from llm_scheduler.ports.broker import Claim, ClaimAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
+    from llm_scheduler.ports.broker import Entry, LaneDepth, LaneRules, Release, Slot
+    from llm_scheduler.ports.clock import Clock
+
+
+class MemoryBroker:
+    """Implements `ports.broker.Broker`. A task is known by its lane and its id."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._lanes: dict[ModelId, Lane] = {}
+        self._tenant_limits: dict[TenantId, int] = {}
+        self._bell = Bell()
+        self._turn = 0
+
+    async def set_rules(self, rules: Sequence[LaneRules]) -> None:
+        """Replace the rules of these lanes."""
+        for one in rules:
+            self._lane(one.lane).set_rules(one)
+        self._bell.ring()
+
+    async def drop_lane(self, lane: ModelId) -> None:
+        """Forget the lane, what waits in it, its slots and its rules."""
+        self._lanes.pop(lane, None)
+
+    async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of each lane at once for this tenant; None = no limit."""
+        if max_workers is None:
+            self._tenant_limits.pop(tenant_id, None)
+        else:
+            self._tenant_limits[tenant_id] = max_workers
+        for lane in self._lanes.values():
+            lane.limit_tenant(tenant_id, max_workers)
+        self._bell.ring()
+
+    async def enqueue(self, entries: Sequence[Entry]) -> None:
+        """Add waiting tasks; one that waits or holds a slot already is left as it is."""
+        limits, lanes = self._tenant_limits, self._lanes
+        is_news = False
+        for entry in entries:
+            lane = lanes.get(entry.lane) or self._lane(entry.lane)
+            if lane.add(entry, limits.get(entry.tenant_id)):
+                is_news = True
+        if is_news:
+            self._bell.ring()
+
+    async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
+        """Give slots to the next tasks of these lanes, one by one from the lane served least recently."""
+        now = self._now()
+        claims: list[Claim] = []
+        waits_us: list[int] = []
+        asked = deque(sorted(self._known(lanes), key=lambda lane: lane.turn))
+        while asked and len(claims) < want:
+            lane = asked[0]
+            answer = lane.claim(session, now)
+            if isinstance(answer, Claim):
+                claims.append(answer)
+                self._turn += 1
+                lane.turn = self._turn
+                asked.rotate(-1)
+                continue
+            asked.popleft()
+            if answer is not None:
+                waits_us.append(answer)
+        is_short = len(claims) < want and bool(waits_us)
+        return ClaimAnswer(tuple(claims), -(-min(waits_us) // 1000) if is_short else None, self._bell.rings)
+
+    async def release(self, releases: Sequence[Release]) -> None:
+        """Free slots, settle tokens, put tasks back."""
+        now = self._now()
+        is_news = False
+        for one in releases:
+            lane = self._lanes.get(one.claim.lane)
+            if lane is not None and lane.release(one, now):
+                is_news = True
+                if one.back is not None:
+                    self._lane(one.back.lane).add(one.back, self._tenant_limits.get(one.back.tenant_id))
+        if is_news:
+            self._bell.ring()
+
+    async def throttle(self, lane: ModelId, for_ms: int) -> None:
+        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds."""
+        self._lane(lane).throttle(for_ms, self._now())
+
+    async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
+        """Take waiting tasks out."""
+        known = self._lanes.get(lane)
+        # A list, not a generator: every one is to be removed. Another head may fit its limits at once.
+        if known is not None and any([known.remove(task_id) for task_id in task_ids]):
+            self._bell.ring()
+
+    async def reconcile(
+        self,
+        waiting: Sequence[Entry],
+        running: Sequence[Slot],
+        absent: Sequence[tuple[ModelId, TaskId]],
+    ) -> int:
+        """Mend towards the record: first drop what is absent, then adopt what runs, then add what waits."""
+        limits = self._tenant_limits
+        mended: list[ModelId] = []
+        mended += [lane for lane, task_id in absent if lane in self._lanes and self._lanes[lane].forget(task_id)]
+        mended += [one.lane for one in running if self._lane(one.lane).adopt(one, limits.get(one.tenant_id))]
+        mended += [one.lane for one in waiting if self._lane(one.lane).mend(one, limits.get(one.tenant_id))]
+        if mended:
+            self._bell.ring()
+        return len(mended)
+
+    async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
+        """Every claim that is not released, of one lane or of all."""
+        lanes = self._lanes.values() if lane is None else self._known((lane,))
+        return [slot for one in lanes for slot in one.held()]
+
+    async def position(self, lane: ModelId, task_id: TaskId) -> int | None:
+        """How many tasks of the same band come before it by order."""
+        known = self._lanes.get(lane)
+        return None if known is None else known.position(task_id)
+
+    async def depths(self) -> Sequence[LaneDepth]:
+        """Every lane that has rules or content, by id."""
+        return [lane.depth() for _, lane in sorted(self._lanes.items()) if lane.is_known]
+
+    def waiting(self, lane: ModelId | None = None) -> int:
+        """Tasks that wait, in one lane or in all."""
+        lanes = self._lanes.values() if lane is None else self._known((lane,))
+        return sum(one.waiting for one in lanes)
+
+    async def wait(self, seen: int, timeout_ms: int) -> int:
+        """Return when something has happened since `seen` that may let a claim succeed, or after the timeout."""
+        return await self._bell.wait(seen, timeout_ms)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
+
+    def _now(self) -> Instant:
+        return Instant(self._clock.now(), round(self._clock.monotonic_s() * 1_000_000))
+
+    def _lane(self, lane: ModelId) -> Lane:
+        known = self._lanes.get(lane)
+        if known is None:
+            known = self._lanes[lane] = Lane(lane)
+        return known
+
+    def _known(self, lanes: Iterable[ModelId]) -> list[Lane]:
+        return [self._lanes[lane] for lane in dict.fromkeys(lanes) if lane in self._lanes]

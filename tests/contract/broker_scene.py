@@ -1,0 +1,132 @@
+"""A broker with a still clock, and short words for what tests do with it.
+
+Every implementation is made by one line of FACTORIES; the tests never look inside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+import pytest
+
+from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
+from llm_scheduler.domain.placement import Placement, ShareRule
+from llm_scheduler.ports.broker import Claim, Entry, LaneDepth, LaneRules, Release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from llm_scheduler.ports.broker import Broker, Slot
+    from llm_scheduler.ports.clock import Clock
+
+LANE: Final = ModelId(1)
+OTHER: Final = ModelId(2)
+ME: Final = SessionId(7)
+START: Final = 1_790_000_000_000
+
+FACTORIES: Final[Mapping[str, Callable[[Clock], Broker]]] = {"memory": MemoryBroker}
+
+
+class StillClock:
+    """Time that passes when told to."""
+
+    def __init__(self) -> None:
+        self._us = 0
+        self._wall_ms = START
+
+    def now(self) -> Millis:
+        return Millis(self._wall_ms)
+
+    def monotonic_s(self) -> float:
+        return (1_000_000_000 + self._us) / 1_000_000
+
+    def advance_ms(self, ms: int) -> None:
+        self._us += ms * 1_000
+        self._wall_ms += ms
+
+    def set_wall_clock_ahead_ms(self, ms: int) -> None:
+        self._wall_ms += ms
+
+    @property
+    def elapsed_ms(self) -> int:
+        return self._us // 1_000
+
+
+def task(
+    number: int,
+    *,
+    lane: ModelId = LANE,
+    tenant: int = 1,
+    band: int = 5,
+    tokens: int = 100,
+    order: int | None = None,
+    queued_at: int | None = None,
+    weight: float = 1.0,
+    attempt: int = 0,
+) -> Entry:
+    """A waiting task; by default its order is its number."""
+    at = START + number if queued_at is None else queued_at
+    placement = Placement(band, tenant, weight, max(1, tokens), number if order is None else order)
+    return Entry(TaskId(number), lane, TenantId(tenant), attempt, tokens, Millis(at), placement)
+
+
+def rules(
+    *,
+    lane: ModelId = LANE,
+    max_workers: int = 1_000,
+    rpm: int | None = None,
+    tpm: int | None = None,
+    is_paused: bool = False,
+    share_rule: ShareRule = ShareRule.VIRTUAL_TIME,
+    starve_after_ms: int | None = None,
+) -> LaneRules:
+    """Rules that forbid nothing unless told to."""
+    return LaneRules(lane, max_workers, rpm, tpm, is_paused, share_rule, starve_after_ms)
+
+
+class Told(NamedTuple):
+    """What may start, and how long to wait else."""
+
+    claims: tuple[Claim, ...]
+    wait_ms: int | None
+
+
+class Scene:
+    """One broker and its time."""
+
+    def __init__(self, broker: Broker, clock: StillClock) -> None:
+        self.broker = broker
+        self.clock = clock
+
+    async def open(self, *all_rules: LaneRules) -> None:
+        await self.broker.set_rules(all_rules or (rules(),))
+
+    async def enqueue(self, *entries: Entry) -> None:
+        await self.broker.enqueue(entries)
+
+    async def ask(self, want: int = 1, *lanes: ModelId) -> Told:
+        answer = await self.broker.claim(ME, lanes or (LANE,), want)
+        return Told(answer.claims, answer.wait_ms)
+
+    async def claim(self, want: int = 1, *lanes: ModelId) -> list[Claim]:
+        return list((await self.ask(want, *lanes)).claims)
+
+    async def ids(self, want: int = 1, *lanes: ModelId) -> list[int]:
+        return [one.task_id for one in await self.claim(want, *lanes)]
+
+    async def done(self, *claims: Claim, used_tokens: int | None = None) -> None:
+        await self.broker.release([Release(one, used_tokens, None, True) for one in claims])
+
+    async def slots(self, lane: ModelId | None = None) -> list[Slot]:
+        return sorted(await self.broker.slots(lane))
+
+    async def depth(self, lane: ModelId = LANE) -> LaneDepth:
+        return next((one for one in await self.broker.depths() if one.lane == lane), LaneDepth(lane, 0, 0, (), None))
+
+
+@pytest.fixture(params=sorted(FACTORIES))
+def scene(request: pytest.FixtureRequest) -> Scene:
+    """A fresh broker of each kind."""
+    clock = StillClock()
+    return Scene(FACTORIES[request.param](clock), clock)
