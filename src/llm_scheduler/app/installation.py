@@ -120,6 +120,7 @@ class Installation:
             meter=self.meter,
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
             note_due=self.loops.note_due,
+            is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self.loops.note_lost,
         )
 

@@ -21,6 +21,7 @@ RESCUE_EVERY_S: Final = 2.0
 RECONCILE_EVERY_S: Final = 15.0
 ROLL_UP_EVERY_S: Final = 60.0
 _LONGEST_SLEEP_S: Final = 5.0
+_AFTER_FAULT_S: Final = 1.0
 
 
 class UpkeepLoops:
@@ -88,10 +89,13 @@ class UpkeepLoops:
         while True:
             try:
                 await asyncio.wait_for(self._doubt.wait(), RECONCILE_EVERY_S)
-                self._doubt.clear()
-                await _tick(self._upkeep.walk)
             except TimeoutError:
                 await _tick(self._upkeep.reconcile)
+                continue
+            self._doubt.clear()
+            if not await _tick(self._upkeep.walk):
+                await asyncio.sleep(_AFTER_FAULT_S)
+                self._doubt.set()
 
     async def _every(self, period_s: float, step: Callable[[], Awaitable[object]]) -> None:
         while True:
@@ -99,8 +103,14 @@ class UpkeepLoops:
             await _tick(step)
 
 
-async def _tick(step: Callable[[], Awaitable[object]]) -> None:
+async def _tick(step: Callable[[], Awaitable[object]]) -> bool:
+    """Do it; whether it went well. The outermost place: nothing may end a loop."""
     try:
         await step()
     except SchedulerError as error:
         _log.warning("upkeep_failed", step=getattr(step, "__name__", "step"), error=str(error))
+        return False
+    except Exception:  # noqa: BLE001 - the outermost place, logged
+        _log.exception("upkeep_broke", step=getattr(step, "__name__", "step"))
+        return False
+    return True

@@ -50,6 +50,8 @@ class Models:
         self._vault, self._clock = vault, clock
         self._open: dict[ModelId, tuple[int, Provider]] = {}
         self._closing: set[asyncio.Task[None]] = set()
+        # A change is read, merged and written: two at once would lose one.
+        self._changing = asyncio.Lock()
 
     async def load(self) -> None:
         """Take models and tenants over from the record and tell the broker their limits."""
@@ -94,19 +96,20 @@ class Models:
         Raises:
             ModelNotFoundError, InvalidInputError, NameTakenError: as their names say.
         """
-        before = self.get(name, tenant_id)
-        fields = dict(changes)
-        if "config" in fields:
-            merged = _merged(self.plain_config(before), fields["config"], self._kind(before.type).secret_fields)
-            fields["config"] = self._sealed(replace(before, config=self._kind(before.type).check(merged)))
-        if fields.get("strategy"):
-            find(str(fields["strategy"]))
-        stored = await self._store.save_model(replace(before, **fields))
-        replaced = stored.strategy != before.strategy
-        await self._adopt(stored)
-        if replaced:
-            await self.replace_lane(stored)
-        return stored
+        async with self._changing:
+            before = self.get(name, tenant_id)
+            fields = dict(changes)
+            if "config" in fields:
+                kind = self._kind(before.type)
+                merged = _merged(self.plain_config(before), fields["config"], kind.secret_fields)
+                fields["config"] = self._sealed(replace(before, config=kind.check(merged)))
+            if fields.get("strategy"):
+                find(str(fields["strategy"]))
+            stored = await self._store.save_model(replace(before, **fields))
+            await self._adopt(stored)
+            if stored.strategy != before.strategy:
+                await self.replace_lane(stored)
+            return stored
 
     async def pause(self, name: str, tenant_id: TenantId) -> Model:
         """Start nothing more; what runs goes on."""
@@ -223,13 +226,12 @@ class Models:
 
     async def replace_lane(self, model: Model) -> None:
         """Place everything that waits in the model's lane anew, after a change of strategy."""
-        slots = await self._broker.slots(model.id)
-        await self._broker.drop_lane(model.id)
-        await self._broker.set_rules([self._catalogue.rules(model)])
-        await self._broker.reconcile([], slots, [])
         after = None
         while page := await self._store.waiting_page(after, 10_000):
-            await self._broker.enqueue(self._catalogue.entries([task for task in page if task.model_id == model.id]))
+            ours = [task for task in page if task.model_id == model.id]
+            # Taken out and put in again: slots, pauses and rate limits stay as they are.
+            await self._broker.remove(model.id, [task.task_id for task in ours])
+            await self._broker.enqueue(self._catalogue.entries(ours))
             after = (page[-1].queued_at, page[-1].task_id)
 
     async def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from random import Random
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -11,16 +12,15 @@ from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import AttemptOutcome, TaskError, Usage
-from llm_scheduler.ports.provider import Fault
+from llm_scheduler.ports.provider import Fault, ProviderError
 from llm_scheduler.services.running import Why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from random import Random
 
     from llm_scheduler.domain.ids import SessionId
     from llm_scheduler.domain.model import Model
-    from llm_scheduler.ports.provider import Answer, ProviderError
+    from llm_scheduler.ports.provider import Answer
     from llm_scheduler.ports.store import StartedTask
 
 RATE_LIMITED: Final = "rate_limited"
@@ -103,6 +103,25 @@ def retry_policy(started: StartedTask, model: Model) -> RetryPolicy:
     if started.retry is None:
         return model.retry
     return RetryPolicy(**orjson.loads(started.retry))
+
+
+def broken(started: StartedTask, session_id: SessionId, ended_at: Millis, model: Model, rng: Random) -> Ended:
+    """Something that nobody expected went wrong around the call; it may go well another time."""
+    error = ProviderError(
+        "internal_error",
+        "The worker failed around this call; its log has the traceback.",
+        is_retryable=True,
+        fault=Fault.PROVIDER,
+    )
+    return failed(started, session_id, ended_at, error, model, rng)
+
+
+def unstorable(started: StartedTask, session_id: SessionId, ended_at: Millis, reason: str, model: Model) -> Ended:
+    """The answer came, but the record refuses it for what it holds."""
+    error = ProviderError(
+        "unstorable_answer", f"The answer cannot be recorded: {reason}", is_retryable=False, fault=Fault.PROVIDER
+    )
+    return failed(started, session_id, ended_at, error, model, Random())  # noqa: S311 - no draw without a retry
 
 
 class _Ending:

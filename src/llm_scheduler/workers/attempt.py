@@ -30,7 +30,7 @@ _log = structlog.get_logger(__name__)
 _OVERDUE_AFTER_S: Final = 5.0
 _PAST_DEADLINE_S: Final = 0.005
 """A call is given this much more than its deadline, so that its end is seen to lie past it."""
-_RECORD_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0, 4.0)
+_RECORD_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
 _FIRST_PAUSE_S: Final = 1.0
 _LONGEST_PAUSE_S: Final = 60.0
 
@@ -101,6 +101,9 @@ class Attempt:
             return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
         except asyncio.CancelledError:
             return self._after_abort()
+        except Exception:  # noqa: BLE001 - the outermost place, logged
+            _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
+            return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
         self._tools.pauses.pop(self._model.id, None)
         return outcomes.completed(started, self._session_id, clock.now(), answer)
 
@@ -151,15 +154,23 @@ class Attempt:
         await self._tools.broker.throttle(self._model.id, max(1, round(pause_s * 1000)))
 
     async def _record(self, ended: Ended) -> Recorded | None:
-        """Write the end; hold on to it while the record is away (None when it stays away)."""
-        for wait_s in (*_RECORD_AGAIN_S, None):
+        """Write the end; hold on to it while the record is away and this session lives.
+
+        None when the session was fenced meanwhile: others take, or have taken, the task.
+        """
+        waits = iter(_RECORD_AGAIN_S)
+        while self._tools.is_current(self._session_id):
             try:
                 return await self._tools.store.record(ended)
             except StoreUnavailableError as error:
                 _log.warning("end_not_recorded_yet", task_id=ended.task_id, error=str(error))
-                if wait_s is not None:
-                    await asyncio.sleep(wait_s)
-        _log.error("end_lost", task_id=ended.task_id, outcome=ended.outcome.value)
+                await asyncio.sleep(next(waits, _RECORD_AGAIN_S[-1]))
+            except InvalidInputError as error:
+                _log.warning("answer_not_recordable", task_id=ended.task_id, error=str(error))
+                ended = outcomes.unstorable(
+                    self._started, self._session_id, self._tools.clock.now(), str(error), self._model
+                )
+        _log.error("end_not_recorded", task_id=ended.task_id, outcome=ended.outcome.value, reason="fenced")
         return None
 
     async def _release(self, ended: Ended, recorded: Recorded | None) -> None:

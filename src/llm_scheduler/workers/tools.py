@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from llm_scheduler.domain.ids import Millis, ModelId
+    from llm_scheduler.domain.ids import Millis, ModelId, SessionId
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
@@ -37,6 +37,8 @@ class Tools:
     rng: Random
     note_due: Callable[[Millis], None]
     """Told when a retry will be due, so that the promoter wakes exactly then."""
+    is_current: Callable[[SessionId], bool]
+    """Whether this process still is that session: false once it was fenced."""
     note_lost: Callable[[], None]
     """Told when claims may have left the index without a START: the reconciler looks at once."""
     pauses: dict[ModelId, float] = field(default_factory=dict["ModelId", float])

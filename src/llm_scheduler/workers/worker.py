@@ -61,25 +61,32 @@ class Worker:
             await asyncio.wait(self._attempts, timeout=10)
 
     async def _claim_forever(self) -> None:
-        tools = self._tools
         seen = 0
         while True:
-            self.turned_at_s = tools.clock.monotonic_s()
-            room = self._max_running - len(self._attempts) - self._claiming
-            session_id = self._heartbeat.session_id
-            lanes = tools.catalogue.lanes()
-            wait_ms: int | None = IDLE_MS
-            if room > 0 and session_id is not None and lanes:
-                answer = await tools.broker.claim(session_id, lanes, min(room, BATCH))
-                seen = answer.seen
-                if answer.claims:
-                    self._launch(session_id, answer.claims)
-                    # Let this round's commit gather; whatever is released meanwhile is claimed together.
-                    await asyncio.sleep(0)
-                    if len(answer.claims) == min(room, BATCH):
-                        continue
-                wait_ms = answer.wait_ms
-            seen = await tools.broker.wait(seen, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
+            self.turned_at_s = self._tools.clock.monotonic_s()
+            try:
+                seen = await self._turn(seen)
+            except Exception:  # noqa: BLE001 - the outermost place, logged
+                # The outermost loop: whatever it was, the next turn may go well, and /readyz shows a loop that stands.
+                _log.exception("claim_loop_failed")
+                await asyncio.sleep(_AFTER_FAULT_S)
+
+    async def _turn(self, seen: int) -> int:
+        """Claim and launch once, then wait for a reason to claim again; what was seen of the broker."""
+        tools = self._tools
+        room = min(BATCH, self._max_running - len(self._attempts) - self._claiming)
+        session_id = self._heartbeat.session_id
+        wait_ms: int | None = None
+        if room > 0 and session_id is not None:
+            answer = await tools.broker.claim(session_id, tools.catalogue.lanes(), room)
+            seen, wait_ms = answer.seen, answer.wait_ms
+            if answer.claims:
+                self._launch(session_id, answer.claims)
+                # Let this round's commit gather; whatever is released meanwhile is claimed together.
+                await asyncio.sleep(0)
+                if len(answer.claims) == room:
+                    return seen
+        return await tools.broker.wait(seen, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
 
     def _launch(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
         self._claiming += len(claims)
@@ -95,7 +102,10 @@ class Worker:
             won = await tools.store.start(session_id, orders)
         except StoreUnavailableError as error:
             _log.warning("start_not_recorded", claims=len(claims), error=str(error))
-            await asyncio.sleep(_AFTER_FAULT_S)
+            await self._put_back(claims)
+            return
+        except Exception:  # noqa: BLE001 - the outermost place, logged
+            _log.exception("start_broke", claims=len(claims))
             await self._put_back(claims)
             return
         finally:
@@ -109,6 +119,9 @@ class Worker:
                 lost.append(Release(claim, 0))
         if lost:
             await tools.broker.release(lost)
+            if not tools.is_current(session_id):
+                # Refused because this session was buried: the tasks still wait, but the index let them go.
+                tools.note_lost()
 
     def _run(self, session_id: SessionId, claim: Claim, started: StartedTask) -> bool:
         model = self._tools.catalogue.by_id(started.model_id)
@@ -127,6 +140,7 @@ class Worker:
     async def _put_back(self, claims: Sequence[Claim]) -> None:
         """START is not known to be recorded: free the slots; the record says which tasks still wait."""
         tools = self._tools
+        await asyncio.sleep(_AFTER_FAULT_S)
         await tools.broker.release([Release(claim, 0) for claim in claims])
         tools.note_lost()
 
