@@ -34,6 +34,7 @@ from llm_scheduler.stores.sqlite.store import SqliteStore
 from llm_scheduler.telemetry.clock import SystemClock
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
 from llm_scheduler.workers.heartbeat import Heartbeat
+from llm_scheduler.workers.strays import Strays
 from llm_scheduler.workers.tools import Tools
 from llm_scheduler.workers.worker import Worker
 
@@ -45,7 +46,10 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 _STALE_TURN_S: Final = 5.0
+_EVERY_SESSION_S: Final = -1e9
+"""A ttl that every heartbeat has missed, also one that a clock which ran ahead wrote into the future."""
 _OVERDUE_EVERY_S: Final = 1.0
+_STRAYS_EVERY_S: Final = 10.0
 _GAUGES_EVERY_S: Final = 2.0
 
 
@@ -89,7 +93,7 @@ class Installation:
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
         self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
-        self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.clock, self.feed, self.meter)
+        self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.running, self.clock, self.feed, self.meter)
         self.loops = UpkeepLoops(self.upkeep, self.clock)
         self.limits = Limits(settings.max_input_bytes, settings.max_queue_length)
         self.submissions = Submissions(
@@ -103,7 +107,9 @@ class Installation:
             self.loops.note_due,
         )
         self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__)
-        self.worker = Worker(self._tools(), self.heartbeat, settings.max_running)
+        tools = self._tools()
+        self.worker = Worker(tools, self.heartbeat, settings.max_running)
+        self.strays = Strays(tools, self.heartbeat)
         self.stopping = asyncio.Event()
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
@@ -137,7 +143,7 @@ class Installation:
         await self.store.open()
         await self.models.load()
         # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
-        await self.upkeep.rescue(ttl_s=0)
+        await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)
         await self.heartbeat.open()
         waiting = await self.upkeep.rebuild()
         if waiting:
@@ -148,6 +154,7 @@ class Installation:
         self._background = [
             asyncio.create_task(self.heartbeat.run(), name="heartbeat"),
             asyncio.create_task(self._watch_overdue(), name="overdue"),
+            asyncio.create_task(self._watch_strays(), name="strays"),
             asyncio.create_task(self._watch_gauges(), name="gauges"),
         ]
 
@@ -173,6 +180,14 @@ class Installation:
             await asyncio.sleep(_OVERDUE_EVERY_S)
             self.worker.overdue()
 
+    async def _watch_strays(self) -> None:
+        while True:
+            await asyncio.sleep(_STRAYS_EVERY_S)
+            try:
+                await self.strays.look()
+            except SchedulerError as error:
+                _log.warning("strays_not_seen", error=str(error))
+
     async def _watch_gauges(self) -> None:
         while True:
             try:
@@ -189,7 +204,8 @@ class Installation:
         """Which parts work: record, index and claim loop."""
         parts = {"store": "ok", "broker": "ok", "claims": "ok"}
         try:
-            await asyncio.wait_for(self.store.ping(), 2)
+            async with asyncio.timeout(2):
+                await self.store.ping()
         except (SchedulerError, TimeoutError) as error:
             parts["store"] = str(error) or "no answer within 2 s"
         silent_s = self.clock.monotonic_s() - self.worker.turned_at_s

@@ -24,6 +24,9 @@ _LONGEST_SLEEP_S: Final = 5.0
 _AFTER_FAULT_S: Final = 1.0
 
 
+# `asyncio.timeout` and not `wait_for`: the latter swallows a cancel that comes with the event (Python 3.11).
+
+
 class UpkeepLoops:
     """Background loops of one process. A failing tick is logged and tried again; a loop never ends."""
 
@@ -81,14 +84,16 @@ class UpkeepLoops:
             self._due.clear()
             try:
                 # One millisecond more: due times are whole milliseconds, and waking early finds nothing.
-                await asyncio.wait_for(self._due.wait(), left_s + 0.001)
+                async with asyncio.timeout(left_s + 0.001):
+                    await self._due.wait()
             except TimeoutError:
                 return
 
     async def _reconcile(self) -> None:
         while True:
             try:
-                await asyncio.wait_for(self._doubt.wait(), RECONCILE_EVERY_S)
+                async with asyncio.timeout(RECONCILE_EVERY_S):
+                    await self._doubt.wait()
             except TimeoutError:
                 await _tick(self._upkeep.reconcile)
                 continue

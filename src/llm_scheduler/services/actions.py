@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llm_scheduler.domain.errors import ActionNotFoundError, SchedulerError
+from llm_scheduler.domain.errors import ActionNotFoundError, SchedulerError, StoreUnavailableError
+from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import TERMINAL, WAITING, Status
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.tasks import Tasks
 
 PAGE: Final = 500
+_AFTER_FAULT_S: Final = 2.0
 _log = structlog.get_logger(__name__)
 
 TOUCHES: Final[Mapping[str, tuple[Status, ...]]] = {
@@ -73,9 +75,18 @@ class Actions:
         job.add_done_callback(self._jobs.discard)
 
     async def _run(self, progress: ActionProgress) -> None:
+        while True:
+            try:
+                return await self._walk(progress)
+            except StoreUnavailableError as error:
+                # Every page may be repeated safely: begin again once the record is back.
+                _log.warning("action_waits", action=progress.action, id=progress.id, error=str(error))
+                await asyncio.sleep(_AFTER_FAULT_S)
+
+    async def _walk(self, progress: ActionProgress) -> None:
         seen, changed = 0, 0
         try:
-            where = _narrowed(self._parse(progress.filter), progress.action)
+            where = _narrowed(self._parse(progress.filter), progress)
             cursor: str | None = None
             while where is not None:
                 page = await self._store.tasks(where, limit=PAGE, cursor=cursor, is_ascending=True)
@@ -87,9 +98,12 @@ class Actions:
                     break
                 await self._store.save_action(progress.id, seen=seen, changed=changed, status="running")
             await self._store.save_action(progress.id, seen=seen, changed=changed, status="completed")
-        except SchedulerError as error:
-            _log.warning("action_failed", action=progress.action, id=progress.id, error=str(error))
-            await self._store.save_action(progress.id, seen=seen, changed=changed, status="failed", error=str(error))
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost place of a job, logged
+            _log.exception("action_failed", action=progress.action, id=progress.id)
+            reason = str(error) if isinstance(error, SchedulerError) else "internal error; see the log"
+            await self._store.save_action(progress.id, seen=seen, changed=changed, status="failed", error=reason)
 
     async def _apply(self, progress: ActionProgress, ids: Sequence[TaskId]) -> int:
         if not ids:
@@ -105,8 +119,10 @@ class Actions:
                 return await self._tasks.discard_many(ids)
 
 
-def _narrowed(where: TaskFilter, action: str) -> TaskFilter | None:
-    """The filter without what the action cannot change; None when nothing is left."""
-    able = TOUCHES[action]
+def _narrowed(where: TaskFilter, progress: ActionProgress) -> TaskFilter | None:
+    """The filter without what the action cannot change and what came after it; None when nothing is left."""
+    able = TOUCHES[progress.action]
     statuses = tuple(status for status in where.statuses if status in able) if where.statuses else able
-    return replace(where, statuses=statuses) if statuses else None
+    end = Millis(progress.created_at + 1)
+    before = end if where.created_before is None else min(where.created_before, end)
+    return replace(where, statuses=statuses, created_before=before) if statuses else None

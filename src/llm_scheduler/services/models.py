@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from llm_scheduler.domain.errors import InvalidInputError
+from llm_scheduler.domain.errors import InvalidInputError, UnsealError
 from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
@@ -101,7 +102,7 @@ class Models:
             fields = dict(changes)
             if "config" in fields:
                 kind = self._kind(before.type)
-                merged = _merged(self.plain_config(before), fields["config"], kind.secret_fields)
+                merged = _merged(self._opened(before), fields["config"], kind.secret_fields)
                 fields["config"] = self._sealed(replace(before, config=kind.check(merged)))
             if fields.get("strategy"):
                 find(str(fields["strategy"]))
@@ -188,7 +189,10 @@ class Models:
         shown = dict(model.config)
         for key in secrets & shown.keys():
             if shown[key] is not None:
-                shown[key] = mask(str(self.plain_config(model).get(key, "")))
+                try:
+                    shown[key] = mask(str(self.plain_config(model).get(key, "")))
+                except UnsealError:
+                    shown[key] = mask("")
         return shown
 
     def plain_config(self, model: Model) -> dict[str, object]:
@@ -199,6 +203,14 @@ class Models:
             if isinstance(value, str) and value.startswith(SEALED):
                 plain[key] = self._vault.open(value.removeprefix(SEALED), _context(model, key))
         return plain
+
+    def _opened(self, model: Model) -> dict[str, object]:
+        """The config with each secret opened where the key in force can; else it stays sealed, to be replaced."""
+        opened = dict(model.config)
+        for key in self._secret_fields(model.type) & opened.keys():
+            with contextlib.suppress(UnsealError):
+                opened[key] = self.plain_config(replace(model, config={key: opened[key]}))[key]
+        return opened
 
     def _sealed(self, model: Model) -> dict[str, object]:
         sealed = dict(model.config)
@@ -229,9 +241,8 @@ class Models:
         after = None
         while page := await self._store.waiting_page(after, 10_000):
             ours = [task for task in page if task.model_id == model.id]
-            # Taken out and put in again: slots, pauses and rate limits stay as they are.
-            await self._broker.remove(model.id, [task.task_id for task in ours])
-            await self._broker.enqueue(self._catalogue.entries(ours))
+            # Each entry moves to its new place; slots, pauses and rate limits stay as they are.
+            await self._broker.reconcile(self._catalogue.entries(ours), [], [])
             after = (page[-1].queued_at, page[-1].task_id)
 
     async def close(self) -> None:

@@ -43,6 +43,9 @@ class RunningCalls:
     def __len__(self) -> int:
         return len(self._calls)
 
+    def __contains__(self, task_id: TaskId) -> bool:
+        return task_id in self._calls
+
     def __iter__(self) -> Iterator[OpenCall]:
         return iter(list(self._calls.values()))
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Moved, Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.running import RunningCalls
 
 _log = structlog.get_logger(__name__)
 PAGE: Final = 10_000
@@ -35,10 +36,17 @@ SWEEP: Final = 1_000
 class Upkeep:
     """One tick each; the relay decides when."""
 
-    def __init__(
-        self, store: Store, broker: Broker, catalogue: Catalogue, clock: Clock, feed: Feed, meter: Meter
+    def __init__(  # noqa: PLR0913 - the ports that upkeep touches
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        running: RunningCalls,
+        clock: Clock,
+        feed: Feed,
+        meter: Meter,
     ) -> None:
-        self._store, self._broker, self._catalogue = store, broker, catalogue
+        self._store, self._broker, self._catalogue, self._running = store, broker, catalogue, running
         self._clock, self._feed, self._meter = clock, feed, meter
         self._differed = False
 
@@ -61,13 +69,14 @@ class Upkeep:
         """
         recorded = await self._store.queued_count()
         indexed = self._broker.waiting()
-        differs = abs(recorded - indexed) > len(await self._broker.slots())
+        starting = max(0, len(await self._broker.slots()) - len(self._running))
+        differs = abs(recorded - indexed) > max(starting, recorded // 1000)
         is_certain, self._differed = differs and self._differed, differs
         return await self.walk() if is_certain else 0
 
     async def walk(self) -> int:
-        """Add what waits and is missing, adopt slots of what runs."""
-        repairs = await self._broker.reconcile([], await self._store.running(), [])
+        """Add what waits and is missing. Slots are not adopted: what runs here may end while the page is read."""
+        repairs = 0
         after = None
         while page := await self._store.waiting_page(after, PAGE):
             repairs += await self._broker.reconcile(self._catalogue.entries(page), [], [])

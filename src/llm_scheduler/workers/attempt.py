@@ -77,18 +77,20 @@ class Attempt:
         tools.meter.started(self._model.name, max(0, started.started_at - started.queued_at) / 1000)
         if tools.feed.is_watched:
             self._tell(Status.RUNNING)
+        ended: Ended | None = None
+        recorded: Recorded | None = None
+        seconds = 0.0
         try:
             ended = await self._ended()
+            seconds = tools.clock.monotonic_s() - began_s
+            if ended is not None:
+                recorded = await self._record(ended)
         finally:
+            # Until the end is on record the call counts as open: it may be held for a record that is away.
             tools.running.remove(started.task_id, self)
-        seconds = tools.clock.monotonic_s() - began_s
-        if ended is None:
-            # Fenced: others own the task now, so neither the record nor the index may hear from us.
-            await tools.broker.release([Release(self._claim)])
-            return
-        recorded = await self._record(ended)
-        await self._release(ended, recorded)
-        self._count(ended, recorded, seconds)
+            await self._release(ended, recorded)
+        if ended is not None:
+            self._count(ended, recorded, seconds)
 
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
@@ -105,7 +107,10 @@ class Attempt:
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
             return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
         self._tools.pauses.pop(self._model.id, None)
-        return outcomes.completed(started, self._session_id, clock.now(), answer)
+        try:
+            return outcomes.completed(started, self._session_id, clock.now(), answer)
+        except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
+            return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
 
     async def _call(self) -> Answer:
         tools, started = self._tools, self._started
@@ -165,15 +170,23 @@ class Attempt:
             except StoreUnavailableError as error:
                 _log.warning("end_not_recorded_yet", task_id=ended.task_id, error=str(error))
                 await asyncio.sleep(next(waits, _RECORD_AGAIN_S[-1]))
-            except InvalidInputError as error:
-                _log.warning("answer_not_recordable", task_id=ended.task_id, error=str(error))
+            except Exception as error:  # noqa: BLE001 - the outermost place, logged
+                if ended.output is None:
+                    _log.exception("end_refused", task_id=ended.task_id)
+                    return None
+                reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
+                _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
                 ended = outcomes.unstorable(
-                    self._started, self._session_id, self._tools.clock.now(), str(error), self._model
+                    self._started, self._session_id, self._tools.clock.now(), reason, self._model
                 )
         _log.error("end_not_recorded", task_id=ended.task_id, outcome=ended.outcome.value, reason="fenced")
         return None
 
-    async def _release(self, ended: Ended, recorded: Recorded | None) -> None:
+    async def _release(self, ended: Ended | None, recorded: Recorded | None) -> None:
+        if ended is None:
+            # Fenced (or broken beyond words): others own the task now; only the slot is ours to give back.
+            await self._tools.broker.release([Release(self._claim)])
+            return
         used = ended.usage.total_tokens or None
         if ended.outcome is AttemptOutcome.RATE_LIMITED:
             used = 0

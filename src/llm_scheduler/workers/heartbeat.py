@@ -59,7 +59,8 @@ class Heartbeat:
         while True:
             await asyncio.sleep(every_s)
             try:
-                await asyncio.wait_for(self.beat(), max(1.0, every_s * 2))
+                async with asyncio.timeout(max(1.0, every_s * 2)):
+                    await self.beat()
             except (SchedulerError, TimeoutError) as error:
                 _log.warning("heartbeat_failed", error=str(error) or "timeout")
             silent_s = self._clock.monotonic_s() - self._renewed_s

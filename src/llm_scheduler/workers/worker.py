@@ -110,6 +110,11 @@ class Worker:
             return
         finally:
             self._claiming -= len(claims)
+        if not tools.is_current(session_id):
+            # Fenced while START was on its way: the rows are rescued with the session, and nothing may run here.
+            await tools.broker.release([Release(claim, 0) for claim in claims])
+            tools.note_lost()
+            return
         lost: list[Release] = []
         for claim, started in zip(claims, won, strict=True):
             if started is None:
@@ -119,9 +124,6 @@ class Worker:
                 lost.append(Release(claim, 0))
         if lost:
             await tools.broker.release(lost)
-            if not tools.is_current(session_id):
-                # Refused because this session was buried: the tasks still wait, but the index let them go.
-                tools.note_lost()
 
     def _run(self, session_id: SessionId, claim: Claim, started: StartedTask) -> bool:
         model = self._tools.catalogue.by_id(started.model_id)

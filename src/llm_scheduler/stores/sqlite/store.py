@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-KINDS = {"submit": submit_all, "start": start_all, "record": record_all, "move": run_singly}
+# In this order. Moves come before ends: a retry that is due at once must not be promoted in the commit that
+# records its failure, for the promoter could then be answered before the slot is released.
+KINDS = {"submit": submit_all, "start": start_all, "move": run_singly, "record": record_all}
 
 
 class SqliteStore(SqliteTaskMoves, SqliteTables, SqliteReads):
