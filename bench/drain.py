@@ -24,7 +24,7 @@ from llm_scheduler.services.models import new_model
 from llm_scheduler.settings import load
 
 TASKS = 20_000
-ROUNDS = 3
+ROUNDS = 5
 
 
 async def drained(folder: Path) -> tuple[float, float]:

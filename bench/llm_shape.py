@@ -25,7 +25,7 @@ from llm_scheduler.settings import load
 
 TASKS = 5_000
 AT_ONCE = 256
-ROUNDS = 3
+ROUNDS = 5
 BODY = '{"messages":[{"role":"user","content":"' + "x" * 250 + '"}]}'
 
 

@@ -10,6 +10,9 @@ from typing import Final
 API_KEY_FILE: Final = "api-key"
 """In the data folder: the admin key made on first start, read by the command line on the same machine."""
 
+LOCK_FILE: Final = "serve.lock"
+"""In the data folder: held by the server that uses it, and says its pid and address."""
+
 
 def default_data_dir() -> Path:
     r"""The folder for data of this user, as the platform has it; not made yet, perhaps.

@@ -92,7 +92,11 @@ class Front:
             raise Problem(401, "unauthorized", "No API key. Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
         tenant_id = self._parts.check_key(key)
         if tenant_id is None:
-            raise Problem(401, "unauthorized", "That API key is not known here. Check it, or make a new one.")
+            raise Problem(
+                401,
+                "unauthorized",
+                "That API key is not known here. The data folder's file 'api-key' has the right one.",
+            )
         return tenant_id
 
     def _check_size(self, scope: Scope, length: int | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.paths import default_data_dir
 from llm_scheduler.services.models import new_model
 
 if TYPE_CHECKING:
@@ -53,7 +54,9 @@ def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], 
     else:
         key_line = f"{keys.api_key}   (kept in {key_file})" if keys.is_new else f"in {key_file}"
         shell_key = f'$(cat "{key_file}")'
-    name = next((model.name for model in models), "MODEL")
+    # What costs nothing goes first: a line that is copied must not spend money.
+    tried = sorted(models, key=lambda model: (model.type not in ("local", "scripted"), model.name != LOCAL_NAME))
+    name = tried[0].name if tried else "MODEL"
     lines = [
         "",
         f"LLM Scheduler is running at {url}",
@@ -68,14 +71,15 @@ def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], 
         "Try it:",
         f"  curl -s '{url}/api/v1/tasks?wait=30' -H \"Authorization: Bearer {shell_key}\" \\",
         f'    -H \'Content-Type: application/json\' -d \'{{"model": "{name}", "input": "Say hello in five words."}}\'',
-        f'  {_own_command()} submit {name} "Say hello in five words." --wait',
+        f'  {_own_command(settings)} submit {name} "Say hello in five words." --wait',
         "",
         "",
     ]
     return "\n".join(lines)
 
 
-def _own_command() -> str:
-    """How to call the command line: by name if the shell finds it, else by its place."""
+def _own_command(settings: Settings) -> str:
+    """How to call the command line: by name if the shell finds it, else by its place; with the folder if need be."""
+    folder = "" if settings.data_dir == default_data_dir() else f'LLMS_DATA_DIR="{settings.data_dir}" '
     place = Path(sys.executable).parent / "llms"
-    return "llms" if shutil.which("llms") or not place.exists() else str(place)
+    return folder + ("llms" if shutil.which("llms") or not place.exists() else str(place))

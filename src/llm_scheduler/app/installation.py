@@ -41,7 +41,7 @@ from llm_scheduler.workers.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -111,6 +111,7 @@ class Installation:
         self.worker = Worker(tools, self.heartbeat, settings.max_running)
         self.strays = Strays(tools, self.heartbeat)
         self.stopping = asyncio.Event()
+        self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
 
@@ -194,7 +195,12 @@ class Installation:
                 models = self.catalogue.models()
                 names = {model.id: model.name for model in models}
                 self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
-                self.meter.observe_queues(await self.broker.depths(), names, self.clock.now())
+                depths = await self.broker.depths()
+                self.meter.observe_queues(depths, names, self.clock.now())
+                running = {depth.lane: depth.running for depth in depths if depth.lane in names}
+                if running != self._shown_workers:
+                    await self.store.set_current_workers(running)
+                    self._shown_workers = running
                 self.meter.sessions.set(len(await self.store.sessions()))
             except SchedulerError as error:
                 _log.warning("gauges_failed", error=str(error))

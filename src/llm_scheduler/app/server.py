@@ -53,6 +53,8 @@ def serve(settings: Settings, *, is_sampling: bool = False) -> None:
         StoreUnusableError: the data folder or the database cannot be used, or the port is taken.
     """
     logs.configure(settings.log_format, settings.log_level)
+    # Prompts and answers are nobody else's business.
+    os.umask(0o077)
     locks = _locks(settings)
     try:
         for lock in locks:

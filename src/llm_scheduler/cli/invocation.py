@@ -45,8 +45,20 @@ class Invocation:
 
     @property
     def server_url(self) -> str:
-        """The server, from --url, LLMS_URL or the default; without a slash at the end."""
-        return (self.url or os.environ.get("LLMS_URL") or DEFAULT_URL).rstrip("/")
+        """The server, from --url, LLMS_URL, this machine's data folder or the default; no slash at the end."""
+        return (self.url or os.environ.get("LLMS_URL") or self._own_server or DEFAULT_URL).rstrip("/")
+
+    @property
+    def _own_server(self) -> str | None:
+        """The address of the server that uses this machine's data folder: its lock says it."""
+        from llm_scheduler.paths import LOCK_FILE
+
+        try:
+            text = (data_dir() / LOCK_FILE).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            return None
+        address = text.rpartition(" ")[2].strip()
+        return address if address.startswith("http://") else None
 
     @property
     def is_local(self) -> bool:

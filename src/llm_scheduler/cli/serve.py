@@ -9,7 +9,7 @@ import click
 from llm_scheduler.cli.faults import explained
 
 
-@click.command(short_help="Run the server: API, dashboard and worker in one process.")
+@click.command(short_help="Run the server: API and worker in one process.")
 @click.option("--host", metavar="ADDRESS", help="Default 127.0.0.1; 0.0.0.0 opens it to the network.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Default 8000; 0 takes a free one.")
 @click.option("--data-dir", metavar="FOLDER", type=click.Path(file_okay=False), help="Database, keys and lock.")

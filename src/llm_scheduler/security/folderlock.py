@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Self
 
 from llm_scheduler.domain.errors import StoreUnusableError
+from llm_scheduler.paths import LOCK_FILE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 class FolderLock:
     """Held from `acquire` to `release`. The file tells who holds it."""
 
-    def __init__(self, folder: Path, name: str = "serve.lock") -> None:
+    def __init__(self, folder: Path, name: str = LOCK_FILE) -> None:
         self._path = folder / name
         self._descriptor: int | None = None
 
@@ -26,7 +27,7 @@ class FolderLock:
             StoreUnusableError: another server has it, or the folder cannot be written.
         """
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise StoreUnusableError(
@@ -54,5 +55,6 @@ class FolderLock:
     def release(self) -> None:
         """Let go."""
         if self._descriptor is not None:
+            os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None

@@ -14,7 +14,7 @@ from llm_scheduler.ports.provider import Call, Provider, ProviderError
 from llm_scheduler.scheduling.strategies.registry import find
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.domain.task import TaskError, Usage
@@ -76,6 +76,20 @@ class Models:
     def queued(self, model: Model) -> int:
         """Tasks that wait in its lane now."""
         return self._broker.waiting(model.id)
+
+    async def counted(self, models: Sequence[Model]) -> Sequence[Model]:
+        """The same models with what they count: requests by the record, current workers by the broker."""
+        stored = {model.id: model for model in await self._store.models()}
+        running = {depth.lane: depth.running for depth in await self._broker.depths()}
+        return [
+            replace(
+                model,
+                current_workers=running.get(model.id, 0),
+                total_requests=stored.get(model.id, model).total_requests,
+                success_requests=stored.get(model.id, model).success_requests,
+            )
+            for model in models
+        ]
 
     async def add(self, model: Model) -> Model:
         """Record a new model; `config` holds plain secrets, `id` and times are given here.

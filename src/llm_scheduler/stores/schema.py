@@ -112,6 +112,8 @@ def backup(path: Path, target: Path) -> None:
             closing(sqlite3.connect(target)) as copy,
         ):
             source.backup(copy, pages=4096, sleep=0)
+            # A copy is one file: without this, looking at it would leave a log beside it.
+            copy.execute("PRAGMA journal_mode = DELETE")
     except (sqlite3.Error, OSError) as error:
         target.unlink(missing_ok=True)
         raise StoreUnusableError(f"{path} could not be copied to {target}: {error}") from error

@@ -56,17 +56,18 @@ async def add(request: Request) -> Answer:
         fields = {name: getattr(body, name) for name in ModelBody.model_fields}
         fields["retry"] = body.retry.policy()
         model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
-        return _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
+        return await _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
 
     return await once(request, raw, make)
 
 
-@router.get("/api/v1/models", **operation(Tag.MODELS, "List models", answers={200: ModelList}))
+@router.get("/api/v1/models", **operation(Tag.MODELS, "List models", answers={200: ModelList}, problems=(503,)))
 async def list_models(request: Request) -> Answer:
     """Every model, by name."""
     caller = caller_of(request)
     no_query(request)
-    shown = [_shown(caller, model) for model in caller.parts.models.list() if _is_visible(caller, model)]
+    counted = await caller.parts.models.counted(caller.parts.models.list())
+    shown = [_shown(caller, model) for model in counted if _is_visible(caller, model)]
     return json_answer({"items": shown, "next_cursor": None})
 
 
@@ -89,7 +90,7 @@ async def pause(request: Request) -> Answer:
     """Start nothing more of it; what runs goes on, and tasks may still be submitted."""
     caller = caller_of(request)
     no_query(request)
-    return _model_answer(caller, await caller.parts.models.pause(_name(request), caller.tenant_id))
+    return await _model_answer(caller, await caller.parts.models.pause(_name(request), caller.tenant_id))
 
 
 @router.post(
@@ -100,7 +101,7 @@ async def resume(request: Request) -> Answer:
     """Start its tasks again."""
     caller = caller_of(request)
     no_query(request)
-    return _model_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
+    return await _model_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
 
 
 @router.post(
@@ -113,15 +114,15 @@ async def scale(request: Request) -> Answer:
     no_query(request)
     body = await read_body(request, ScaleBody)
     model = await caller.parts.models.scale(_name(request), caller.tenant_id, body.max_workers)
-    return _model_answer(caller, model)
+    return await _model_answer(caller, model)
 
 
-@router.get(_PATH, **operation(Tag.MODELS, "Get a model", answers={200: ModelShown}, problems=(404,)))
+@router.get(_PATH, **operation(Tag.MODELS, "Get a model", answers={200: ModelShown}, problems=(404, 503)))
 async def get_model(request: Request) -> Answer:
     """One model."""
     caller = caller_of(request)
     no_query(request)
-    return _model_answer(caller, caller.parts.models.get(_name(request), caller.tenant_id))
+    return await _model_answer(caller, caller.parts.models.get(_name(request), caller.tenant_id))
 
 
 @router.patch(
@@ -140,7 +141,7 @@ async def change(request: Request) -> Answer:
     if body.retry is not None:
         given = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **given)
-    return _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
+    return await _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
 
 @router.delete(
@@ -168,5 +169,6 @@ def _shown(caller: Caller, model: Model) -> dict[str, object]:
     return model_json(model, models.masked_config(model), models.queued(model))
 
 
-def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:
-    return json_answer(_shown(caller, model), status, location)
+async def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:
+    [counted] = await caller.parts.models.counted([model])
+    return json_answer(_shown(caller, counted), status, location)

@@ -40,8 +40,15 @@ def add(ctx: click.Context, name: str, **options: Any) -> None:
 
     \b
     Example: llms models add gpt-4o-mini --base-url https://api.openai.com/v1 --key-env OPENAI_API_KEY --rpm 500
-             llms models add qwen --type local -c path=/models/qwen.gguf
+             llms models add qwen --type local -c model_path=/models/qwen.gguf
              llms models add toy --type scripted -c delay_ms=200
+             llms models add flaky --type scripted -c 'errors=[{"every": 10, "code": "server_error"}]'
+
+    \b
+    Config of openai:    base_url, api_key, model, timeout_s, headers, extra_body, api_key_header
+              anthropic: base_url, api_key, model, timeout_s, max_tokens, headers, extra_body
+              local:     model_path, threads, parallel, context_tokens, max_tokens, embedding, timeout_s
+              scripted:  text, delay_ms, jitter_ms, chunks, tokens_per_s, errors, ledger, timeout_s
     """  # noqa: D301
     body = _body(name, options)
     with here(ctx).connect() as connection:
