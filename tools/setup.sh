@@ -28,8 +28,12 @@ if [ -z "$uv" ]; then
   uv=.tools/bin/uv
 fi
 
+# Trust what the machine trusts: companies put their own authority there.
+export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
+
 echo "setup: installing packages"
 if ! "$uv" sync -q --frozen --python "$python" --extra local --group model; then
   echo "setup: the local model could not be had (see above); going on without it" >&2
   "$uv" sync -q --frozen --python "$python"
 fi
+echo "setup: done; make run starts it"
