@@ -92,6 +92,7 @@ class Installation:
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
         self.parse_filter = filter_parser(self.catalogue)
+        self.tasks.max_input_bytes = settings.max_input_bytes
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
         self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.running, self.clock, self.feed, self.meter)
         self.loops = UpkeepLoops(self.upkeep, self.clock)

@@ -9,7 +9,7 @@ from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.estimate import estimated_tokens
 from llm_scheduler.services.running import RunningCalls, Why
-from llm_scheduler.services.submit import checked_input
+from llm_scheduler.services.submit import Limits, checked_input
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from llm_scheduler.services.catalogue import Catalogue
 
 REVIVABLE: Final = (Status.FAILED, Status.CANCELLED)
-_MAX_INPUT_BYTES: Final = 16 * 1024 * 1024
 
 
 class Tasks:
@@ -34,6 +33,8 @@ class Tasks:
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._running, self._feed, self._clock = running, feed, clock
+        self.max_input_bytes = Limits().max_input_bytes
+        """Bound of an edited input; the same as a submit's."""
 
     async def get(self, task_id: TaskId, tenant_id: TenantId) -> Task:
         """One task.
@@ -93,8 +94,8 @@ class Tasks:
         """
         task = await self.get(task_id, tenant_id)
         text = None if new_input is None else checked_input(task.type, new_input)
-        if text is not None and len(text.encode()) > _MAX_INPUT_BYTES:
-            raise InputTooLargeError("The input", len(text.encode()), _MAX_INPUT_BYTES)
+        if text is not None and len(text.encode()) > self.max_input_bytes:
+            raise InputTooLargeError("The input", len(text.encode()), self.max_input_bytes)
         if task.status not in REVIVABLE or not await self.requeue_many([task_id], REVIVABLE, text, task.type):
             raise WrongStatusError(task_id, (await self.get(task_id, tenant_id)).status, "queued again")
         return await self.get(task_id, tenant_id)
