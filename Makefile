@@ -1,6 +1,6 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt bench clean nightly
+.PHONY: help install run test check fmt bench clean nightly servers
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -19,10 +19,13 @@ install: .venv/.installed ## Make .venv with everything, the local model include
 run: install ## Start on http://127.0.0.1:8000 with a real local model
 	@$(BIN)/llm-scheduler serve --sample-model
 
-test: install ## Run all tests
+servers:
+	@bash tools/servers.sh
+
+test: install servers ## Run all tests
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
-nightly: install ## Run the long profiles
+nightly: install servers ## Run the long profiles
 	@$(BIN)/pytest -q -m nightly -s
 
 check: install ## Lint, types, layers, module lengths, dependencies
@@ -37,7 +40,7 @@ fmt: install ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: install ## Run every benchmark and print its figure
+bench: install servers ## Run every benchmark and print its figure
 	@for name in version drain llm_shape submit idle million; do echo "== bench/$$name.py"; $(BIN)/python -m bench.$$name || exit 1; done
 
 clean: ## Remove what was made

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from llm_scheduler.domain.errors import InvalidInputError, SchedulerError
 from llm_scheduler.paths import default_data_dir
@@ -21,7 +22,18 @@ from llm_scheduler.scheduling.strategies.registry import find
 PREFIX: Final = "LLMS_"
 CLIENT_NAMES: Final = frozenset({"url", "api_key"})
 FILE_NAME: Final = "llm-scheduler.toml"
+MYSQL: Final = ("mysql://", "mariadb://")
+REDIS: Final = (
+    "redis://",
+    "rediss://",
+    "redis+sentinel://",
+    "redis+cluster://",
+    "rediss+sentinel://",
+    "rediss+cluster://",
+)
 _MASKED: Final = "********"
+_PASSWORD: Final = re.compile(r"(://[^/@]*:)[^@]*@")
+"""In a URL, from the colon of the user to the last @ before the host."""
 
 
 class SettingsError(SchedulerError):
@@ -38,7 +50,31 @@ class Settings(BaseModel):
     host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 opens it to the network.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of database, keys and lock.")
-    database_url: str | None = Field(None, description="sqlite:///FILE. Default: llm-scheduler.db in the data folder.")
+    role: Literal["all", "api", "worker"] = Field(
+        "all", description="What this process does: api answers requests, worker runs tasks, all does both."
+    )
+    models: tuple[str, ...] = Field(
+        (), description="Names of the models that this worker serves, with commas between. Default: all."
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        description="sqlite:///FILE or mysql://USER:PASSWORD@HOST[:PORT]/NAME. Default: a file in the data folder.",
+    )
+    database_read_url: SecretStr | None = Field(
+        None, description="mysql://… of a read replica, for lists and figures; never for a decision."
+    )
+    database_pool: int = Field(8, ge=2, le=100, description="Most connections to MySQL of this process.")
+    redis_url: SecretStr | None = Field(
+        None,
+        description="redis://, rediss://, redis+sentinel:// or redis+cluster://. Default: the index is in memory.",
+    )
+    redis_shards: int = Field(1, ge=1, le=64, description="Hash tags that the lanes are spread over.")
+    redis_prefix: str = Field("ls", pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="First part of every Redis key.")
+    retention_days: float = Field(0, ge=0, description="Days that finished tasks are kept; 0 keeps them for ever.")
+    archive: Literal["none", "ndjson"] = Field(
+        "ndjson", description="What becomes of them: ndjson writes compressed files first, none drops them."
+    )
+    archive_dir: Path | None = Field(None, description="Folder of the archive. Default: archive in the data folder.")
     secret_key: SecretStr | None = Field(None, description="Seals secrets at rest. Default: made on first start.")
     bootstrap_api_key: SecretStr | None = Field(
         None, description="Admin key for automation, at least 16 characters. Default: made on first start."
@@ -71,24 +107,75 @@ class Settings(BaseModel):
             raise ValueError("needs at least 16 characters")
         return value
 
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names_are_split(cls, value: object) -> object:
+        return tuple(name.strip() for name in value.split(",") if name.strip()) if isinstance(value, str) else value
+
     @field_validator("database_url")
     @classmethod
-    def _database_is_sqlite(cls, value: str | None) -> str | None:
-        if value is not None and not value.startswith("sqlite:///"):
-            raise ValueError("this release stores in SQLite: sqlite:///FILE")
+    def _database_is_known(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_scheme(value, ("sqlite:///", *MYSQL))
         return value
+
+    @field_validator("database_read_url")
+    @classmethod
+    def _replica_is_mysql(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_scheme(value, MYSQL)
+        return value
+
+    @field_validator("redis_url")
+    @classmethod
+    def _redis_is_known(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _check_scheme(value, REDIS)
+        return value
+
+    @model_validator(mode="after")
+    def _shape_is_whole(self) -> Settings:
+        """Several processes need a record and an index that they can share."""
+        if self.role != "all" and not (self.is_mysql and self.redis_url is not None):
+            raise ValueError(
+                f"role {self.role} needs LLMS_DATABASE_URL=mysql://… and LLMS_REDIS_URL=redis://…, "
+                "so that the processes share them"
+            )
+        if self.redis_url is not None and not self.is_mysql:
+            raise ValueError("LLMS_REDIS_URL needs LLMS_DATABASE_URL=mysql://…: SQLite belongs to one process")
+        if self.database_read_url is not None and not self.is_mysql:
+            raise ValueError("LLMS_DATABASE_READ_URL needs LLMS_DATABASE_URL=mysql://…")
+        return self
+
+    @property
+    def is_mysql(self) -> bool:
+        """Whether the record is MySQL or MariaDB."""
+        return self.database_url is not None and self.database_url.get_secret_value().startswith(MYSQL)
+
+    @property
+    def is_cluster(self) -> bool:
+        """Whether other processes may share record and index."""
+        return self.redis_url is not None
 
     @property
     def database_path(self) -> Path:
         """The SQLite file; a relative one is inside the data folder."""
-        name = (self.database_url or "sqlite:///llm-scheduler.db").removeprefix("sqlite:///")
-        return self.data_dir / name
+        url = "sqlite:///llm-scheduler.db" if self.database_url is None else self.database_url.get_secret_value()
+        return self.data_dir / url.removeprefix("sqlite:///")
+
+    @property
+    def archive_path(self) -> Path:
+        """Where the archive is."""
+        return self.archive_dir or self.data_dir / "archive"
 
     def shown(self) -> dict[str, object]:
-        """Values as people may see them: secrets masked."""
+        """Values as people may see them: secrets masked, in URLs only the password."""
         values = self.model_dump(mode="json")
         for name in ("secret_key", "bootstrap_api_key"):
             values[name] = _MASKED if values[name] is not None else None
+        for name in ("database_url", "database_read_url", "redis_url"):
+            secret: SecretStr | None = getattr(self, name)
+            values[name] = None if secret is None else _PASSWORD.sub(rf"\g<1>{_MASKED}@", secret.get_secret_value())
         return values
 
 
@@ -155,10 +242,18 @@ def _check_name(key: str, shown: str, prefix: str) -> None:
     raise SettingsError(f"Unknown setting {shown}.{hint}")
 
 
+def _check_scheme(url: SecretStr, known: tuple[str, ...]) -> None:
+    if not url.get_secret_value().startswith(known):
+        raise ValueError(f"begins with none of {', '.join(known)}")
+
+
 def _explained(error: ValidationError, sources: dict[str, str]) -> str:
     lines: list[str] = []
     for item in error.errors():
-        key = str(item["loc"][0])
         reason = item["msg"].removeprefix("Value error, ")
+        if not item["loc"]:
+            lines.append(reason)
+            continue
+        key = str(item["loc"][0])
         lines.append(f"{sources.get(key, key)}: {reason} (setting {key})")
     return "Bad settings. " + "; ".join(lines)

@@ -16,6 +16,7 @@ from llm_scheduler.ports.store import StartOrder
 
 scene = store_scene.scene
 IDLE = Vitals(running=0, cpu_percent=0.0, rss_bytes=0)
+BUSY = Vitals(running=1, cpu_percent=0.0, rss_bytes=0)
 RATE = TaskError("rate_limited", "slow down", is_retryable=True, http_status=429)
 
 
@@ -265,7 +266,7 @@ async def test_w1_a_late_success_of_a_lost_worker_is_salvaged(scene: Scene) -> N
 
     assert recorded == (True, Status.COMPLETED)
     assert (await scene.task(task_id)).output == "paid for"
-    assert (await scene.store.beat(other, IDLE)).stop == (task_id,)
+    assert (await scene.store.beat(other, BUSY)).stop == (task_id,)
 
 
 async def test_w1_after_a_salvage_the_newer_answer_is_refused(scene: Scene) -> None:
@@ -387,7 +388,7 @@ async def test_c1_a_cancel_ends_what_waits_and_marks_what_runs(scene: Scene) -> 
         (running, Status.RUNNING),
     }
     assert (await scene.task(running)).is_cancel_requested
-    assert (await scene.store.beat(scene.session, IDLE)).stop == (running,)
+    assert (await scene.store.beat(scene.session, BUSY)).stop == (running,)
     assert await scene.start(waiting) is None
 
 

@@ -11,8 +11,10 @@ from llm_scheduler.domain.ids import Millis
 from llm_scheduler.ports.broker import Claim, LaneDepth, Slot
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Entry, LaneRules, Release
+    from llm_scheduler.ports.broker import Entry, LaneRules, PastStart, Release
 
 RESERVE_EVERY: Final = 10
 """Every so-manieth claim of a lane may go to a lower band whose head has waited too long."""
@@ -64,7 +66,9 @@ class Lane:
         return len(self._queue.waiting)
 
     def set_rules(self, rules: LaneRules) -> None:
-        """In force from the next claim on."""
+        """In force from the next claim on, unless newer ones are."""
+        if self._rules is not None and rules.version < self._rules.version:
+            return
         self._rules = rules
         is_closed = rules.is_paused or rules.rpm == 0 or rules.tpm == 0
         self._capacity = 0 if is_closed else rules.max_workers
@@ -128,6 +132,13 @@ class Lane:
     def throttle(self, for_ms: int, now: Instant) -> None:
         """Nothing starts for so long, then one at a time."""
         self._throttle.pause(now.us, for_ms * 1000)
+
+    def remember(self, starts: Sequence[PastStart], now: Instant) -> None:
+        """Charge the limits with what the record says of the last minute, and with nothing else."""
+        self._limits.forget()
+        if self._limits.is_on:
+            for one in starts:
+                self._limits.charge(now.us - (now.at - one.started_at) * 1000, one.tokens)
 
     def forget(self, task_id: TaskId) -> bool:
         """The record does not know it as waiting or running: drop entry and slot. Was there any?"""

@@ -25,6 +25,10 @@ class RateLimits:
         self._rpm, self._tpm = rpm, tpm
         self.is_on = rpm is not None or tpm is not None
 
+    def forget(self) -> None:
+        """As if nothing had started yet."""
+        self._requests, self._tokens, self._window = Pace(), Pace(), TokenWindow()
+
     def wait_us(self, now_us: int, tokens: int) -> int:
         """How long until a call with this reservation may start; 0 = now."""
         wait_us = 0

@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 
 from llm_scheduler.brokers.bell import Bell
 from llm_scheduler.brokers.lane import Instant, Lane
-from llm_scheduler.ports.broker import Claim, ClaimAnswer
+from llm_scheduler.ports.broker import Claim, ClaimAnswer, Pulse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Entry, LaneDepth, LaneRules, Release, Slot
+    from llm_scheduler.ports.broker import Entry, LaneDepth, LaneRules, PastStart, Release, Slot
     from llm_scheduler.ports.clock import Clock
 
 
@@ -144,6 +144,31 @@ class MemoryBroker:
     async def wait(self, seen: int, timeout_ms: int) -> int:
         """Return when something has happened since `seen` that may let a claim succeed, or after the timeout."""
         return await self._bell.wait(seen, timeout_ms)
+
+    async def pulse(self) -> Sequence[Pulse]:
+        """One shard that is never lost: the process would be gone with it."""
+        return (Pulse(0, "memory", 0),)
+
+    async def begin_rebuild(self, *, is_forced: bool = False) -> str | None:
+        """Whoever asks may fill it."""
+        return "memory"
+
+    async def remember(self, starts: Sequence[PastStart]) -> None:
+        """Count these against the limits, in place of what was counted."""
+        now = self._now()
+        by_lane: dict[ModelId, list[PastStart]] = {}
+        for one in starts:
+            by_lane.setdefault(one.lane, []).append(one)
+        for lane, theirs in by_lane.items():
+            self._lane(lane).remember(theirs, now)
+
+    async def finish_rebuild(self, token: str) -> bool:
+        """Nothing was closed."""
+        return True
+
+    async def lead(self, who: SessionId, ttl_s: float) -> bool:
+        """There is nobody else."""
+        return True
 
     async def close(self) -> None:
         """Nothing to let go of."""

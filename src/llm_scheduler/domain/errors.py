@@ -133,6 +133,16 @@ class StoreUnavailableError(SchedulerError):
         self.retry_after_s = 5
 
 
+class BrokerUnavailableError(SchedulerError):
+    """The index does not answer now; the record goes on without it."""
+
+    code = "broker_unavailable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The index is not available: {why}")
+        self.retry_after_s = 1
+
+
 class StoreUnusableError(SchedulerError):
     """The database cannot be used at all: corrupt, newer than this program, or held by another server."""
 

@@ -9,6 +9,11 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, SessionId, TaskId
 
 BEAT_EVERY_S: Final = 2.0
+IDLE_BEAT_EVERY_S: Final = 4.0
+"""A session without a running call has nothing to learn from its beat, only its place to keep."""
+CLAIM_GRACE_S: Final = 4.0
+"""A claim that was not started after so long is given up by its worker: the reconciler may have given
+the slot away."""
 TTL_S: Final = 10.0
 FENCE_AFTER_S: Final = 8.0
 """A worker that could not renew for this long stops its calls by itself, before others bury it."""
@@ -30,6 +35,8 @@ class Session:
     running: int = 0
     cpu_percent: float = 0.0
     rss_bytes: int = 0
+    role: str = "all"
+    """`api`, `worker` or `all`."""
 
 
 @dataclass(frozen=True, slots=True)

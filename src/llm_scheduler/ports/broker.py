@@ -3,11 +3,14 @@
 A lane is a model. The broker can always be rebuilt from SQL; it holds no payloads. Every call is
 idempotent: enqueueing a task that is waiting or holds a slot changes nothing, releasing a slot
 that is not held (or held by another claim) changes nothing.
+
+An index that is away raises `BrokerUnavailableError` within a second; the caller goes on with the
+record, which is the truth.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.placement import ShareRule
 
@@ -16,6 +19,10 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.placement import Placement
+
+
+REBUILD_TTL_S: Final = 10.0
+"""An elected rebuilder that shows no sign of life for so long is replaced."""
 
 
 class LaneRules(NamedTuple):
@@ -31,6 +38,9 @@ class LaneRules(NamedTuple):
     is_paused: bool = False
     share_rule: ShareRule = ShareRule.VIRTUAL_TIME
     starve_after_ms: int | None = 300_000
+    version: int = 0
+    """Of the model's configuration. Rules older than those in force are ignored, so that a process that
+    has not heard of a change yet cannot undo it."""
 
 
 class Entry(NamedTuple):
@@ -104,6 +114,27 @@ class LaneDepth(NamedTuple):
     running: int
     by_band: tuple[tuple[int, int], ...]
     oldest_queued_at: Millis | None
+
+
+class Pulse(NamedTuple):
+    """A sign of life of one shard of the index.
+
+    `epoch` None: it is empty (or was declared lost) and gives out nothing until it is rebuilt. `beat`
+    grows with each pulse that anyone takes; one that is lower than an earlier one means that the shard
+    went back in time (a stale replica was promoted, an old dump restored).
+    """
+
+    shard: int
+    epoch: str | None
+    beat: int
+
+
+class PastStart(NamedTuple):
+    """A call that started within the last minute, by the record: it counts against the limits."""
+
+    lane: ModelId
+    started_at: Millis
+    tokens: int
 
 
 class Broker(Protocol):
@@ -183,6 +214,41 @@ class Broker(Protocol):
 
         `seen` is what the last `ClaimAnswer` or `wait` gave; the answer is what has been seen now. Returns
         at once if something happened in between, so nothing is missed and nothing is heard twice.
+        """
+        ...
+
+    async def pulse(self) -> Sequence[Pulse]:
+        """How every shard is. The memory of a process is one shard that is never lost.
+
+        Raises:
+            BrokerUnavailableError: a shard does not answer.
+        """
+        ...
+
+    async def begin_rebuild(self, *, is_forced: bool = False) -> str | None:
+        """Ask to be the one who rebuilds the lost shards; None = nothing is lost, or someone else does it.
+
+        From now on claims of those shards give nothing. `is_forced` declares every shard lost first.
+        The election lapses after REBUILD_TTL_S without a `reconcile` or `remember` of this process.
+        """
+        ...
+
+    async def remember(self, starts: Sequence[PastStart]) -> None:
+        """Count these against RPM and TPM, oldest first, in place of whatever the lanes' limits knew."""
+        ...
+
+    async def finish_rebuild(self, token: str) -> bool:
+        """Open for claims again. False = this rebuild was overtaken: the index was lost anew, begin again."""
+        ...
+
+    async def lead(self, who: SessionId, ttl_s: float) -> bool:
+        """Whether this session is the one that does the sweeps which need only one, for so long.
+
+        A lease that its holder renews. Always True in one process. It only saves work: every sweep
+        is safe from two at once.
+
+        Raises:
+            BrokerUnavailableError: nobody knows; everyone may go on.
         """
         ...
 

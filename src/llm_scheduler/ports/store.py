@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, WaitingTask
-    from llm_scheduler.ports.broker import Slot
+    from llm_scheduler.ports.broker import PastStart, Slot
 
 
 class Submitted(NamedTuple):
@@ -200,12 +200,12 @@ class TaskMoves(Protocol):
 class SessionMoves(Protocol):
     """Liveness of worker processes."""
 
-    async def open_session(self, host: str, pid: int, version: str) -> SessionId:
-        """Register this process start."""
+    async def open_session(self, host: str, pid: int, version: str, role: str = "all") -> SessionId:
+        """Register this process start. `role`: `api`, `worker` or `all`."""
         ...
 
     async def beat(self, session_id: SessionId, vitals: Vitals) -> BeatAnswer:
-        """Renew; learn what to stop."""
+        """Renew; learn what to stop. One statement when `vitals.running` is 0."""
         ...
 
     async def close_session(self, session_id: SessionId) -> None:
@@ -213,7 +213,7 @@ class SessionMoves(Protocol):
         ...
 
     async def bury(self, ttl_s: float) -> int:
-        """Mark sessions dead that missed their ttl. How many."""
+        """Mark sessions dead that missed their ttl. How many. Rows of long dead ones are removed."""
         ...
 
     async def rescue(self, max_crashes: int, limit: int) -> tuple[Sequence[WaitingTask], Sequence[Moved]]:
@@ -308,6 +308,13 @@ class TaskReads(Protocol):
 
     async def queued_count(self) -> int:
         """How many tasks are QUEUED, to compare with the index."""
+        ...
+
+    async def recent_starts(self, window_s: float) -> Sequence[PastStart]:
+        """Attempts that started within the window, oldest first.
+
+        Tokens are those used, or the estimate while it runs.
+        """
         ...
 
 

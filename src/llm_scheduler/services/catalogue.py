@@ -128,4 +128,5 @@ class Catalogue:
             is_paused=model.status is ModelStatus.PAUSED,
             share_rule=strategy.share_rule,
             starve_after_ms=None if model.starve_after_s is None else int(model.starve_after_s * 1000),
+            version=model.version,
         )

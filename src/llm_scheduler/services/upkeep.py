@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 PAGE: Final = 10_000
 SWEEP: Final = 1_000
+LIMIT_WINDOW_S: Final = 61.0
+"""A little more than the minute that RPM and TPM look back."""
 
 
 class Upkeep:
@@ -55,6 +57,7 @@ class Upkeep:
         await self._broker.reconcile([], await self._store.running(), [])
         after = None
         total = 0
+        await self._broker.remember(await self._store.recent_starts(LIMIT_WINDOW_S))
         while page := await self._store.waiting_page(after, PAGE):
             await self._broker.enqueue(self._catalogue.entries(page))
             total += len(page)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from llm_scheduler.domain.ids import Millis
     from llm_scheduler.domain.outcome import Ended
+    from llm_scheduler.stores.portable.access import Transaction
 
 LOG_ROW: Final = ("id", "task_id", "tenant_id", "level", "created_at", "message", "data")
 
@@ -26,15 +26,7 @@ class Line(NamedTuple):
     data: str | None = None
 
 
-class _Inserting(Protocol):
-    now: Millis
-
-    def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None: ...
-
-    def new_ids(self, name: str, count: int) -> Iterable[int]: ...
-
-
-def write(transaction: _Inserting, lines: Sequence[Line]) -> None:
+def write(transaction: Transaction, lines: Sequence[Line]) -> None:
     """Append lines, dated now."""
     if not lines:
         return

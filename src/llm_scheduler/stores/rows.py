@@ -130,6 +130,7 @@ SESSION_COLUMNS: Final = (
     "running",
     "cpu_percent",
     "rss_bytes",
+    "role",
 )
 ACTION_COLUMNS: Final = (
     "id",
@@ -309,6 +310,7 @@ def session_of(row: Row) -> Session:
         running=row[7],
         cpu_percent=row[8],
         rss_bytes=row[9],
+        role=row[10],
     )
 
 

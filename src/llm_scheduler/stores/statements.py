@@ -318,6 +318,7 @@ SELECT_STOPS: Final = (
     "AND (t.cancel = 1 OR t.status <> 'running' OR t.attempt <> a.attempt OR t.owner <> a.session_id)"
 )
 CLOSE_SESSION: Final = "UPDATE sessions SET alive = 0, running = 0, heartbeat_at = ? WHERE id = ? AND alive = 1"
+FORGET_SESSIONS: Final = "DELETE FROM sessions WHERE alive = 0 AND heartbeat_at < ?"
 BURY: Final = "UPDATE sessions SET alive = 0 WHERE alive = 1 AND heartbeat_at < ?"
 
 WAITING_FIRST: Final = f"SELECT {_WAITING} FROM tasks WHERE status = 'queued' ORDER BY eligible_at, id LIMIT ?"
@@ -327,6 +328,16 @@ WAITING_AFTER: Final = (
 )
 SELECT_RUNNING: Final = (
     "SELECT id, model_id, tenant_id, owner, attempt, started_at FROM tasks WHERE status = 'running' LIMIT ?"
+)
+RECENT_START: Final = ("model_id", "started_at", "tokens")
+# What ran within the window ended within it, or has not ended: both ends of one index.
+RECENT_STARTS: Final = (
+    "SELECT model_id, started_at, prompt_tokens + completion_tokens AS tokens FROM attempts "
+    "WHERE ended_at >= ? AND started_at >= ? ORDER BY started_at LIMIT ?"
+)
+OPEN_STARTS: Final = (
+    "SELECT a.model_id, a.started_at, t.est_tokens AS tokens FROM attempts a JOIN tasks t ON t.id = a.task_id "
+    "WHERE a.ended_at IS NULL AND a.started_at >= ? ORDER BY a.started_at LIMIT ?"
 )
 COUNT_QUEUED: Final = "SELECT COUNT(*) FROM tasks WHERE status = 'queued'"
 

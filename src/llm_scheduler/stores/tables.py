@@ -242,6 +242,7 @@ SESSIONS: Final = Table(
     Column("running", Integer, nullable=False),
     Column("cpu_percent", Double, nullable=False),
     Column("rss_bytes", BigInteger, nullable=False),
+    Column("role", String(8), nullable=False, server_default="all"),
     **BINARY_TEXT,
 )
 

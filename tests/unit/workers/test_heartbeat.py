@@ -41,7 +41,7 @@ class Sessions:
         self.answer = BeatAnswer(is_alive=True)
         self.is_down = False
 
-    async def open_session(self, host: str, pid: int, version: str) -> SessionId:
+    async def open_session(self, host: str, pid: int, version: str, role: str = "all") -> SessionId:
         self.opened += 1
         return SessionId(self.opened)
 

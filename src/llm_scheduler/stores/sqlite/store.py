@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableError
 from llm_scheduler.stores import schema
+from llm_scheduler.stores.portable.record import record_all
+from llm_scheduler.stores.portable.start import start_all
+from llm_scheduler.stores.portable.store_reads import ReadCalls
+from llm_scheduler.stores.portable.store_tables import TableCalls
+from llm_scheduler.stores.portable.store_tasks import TaskCalls
+from llm_scheduler.stores.portable.submit import submit_all
 from llm_scheduler.stores.sqlite import planner
 from llm_scheduler.stores.sqlite.connection import BUSY_TIMEOUT_MS, outage
 from llm_scheduler.stores.sqlite.readers import Readers
-from llm_scheduler.stores.sqlite.record import record_all
-from llm_scheduler.stores.sqlite.start import start_all
-from llm_scheduler.stores.sqlite.store_reads import SqliteReads
-from llm_scheduler.stores.sqlite.store_tables import SqliteTables
-from llm_scheduler.stores.sqlite.store_tasks import SqliteTaskMoves
-from llm_scheduler.stores.sqlite.submit import submit_all
 from llm_scheduler.stores.sqlite.writer import Writer, run_singly
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ T = TypeVar("T")
 KINDS = {"submit": submit_all, "start": start_all, "move": run_singly, "record": record_all}
 
 
-class SqliteStore(SqliteTaskMoves, SqliteTables, SqliteReads):
+class SqliteStore(TaskCalls, TableCalls, ReadCalls):
     """The record in one file, written by one thread of one process."""
 
     def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_scheduler.domain.ids import Millis
-    from llm_scheduler.stores.sqlite.readers import Reader
-    from llm_scheduler.stores.sqlite.transaction import Transaction
+    from llm_scheduler.stores.portable.access import Reader, Transaction
 
 SAMPLE: Final = 10_000
 """Percentiles are those of the newest so many attempts of the window."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_scheduler.stores import filters, statements
-from llm_scheduler.stores.sqlite import reads, stats
-from llm_scheduler.stores.sqlite.access import SqliteAccess
+from llm_scheduler.stores.portable import reads, stats
+from llm_scheduler.stores.portable.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, TaskId, TenantId
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import Attempt, Task, TaskLog, WaitingTask
-    from llm_scheduler.ports.broker import Slot
+    from llm_scheduler.ports.broker import PastStart, Slot
     from llm_scheduler.ports.store import Page, TaskFilter
 
 
-class SqliteReads(SqliteAccess):
+class ReadCalls(Access):
     """Reading what happened; see the port for what each call promises."""
 
     async def task(self, task_id: TaskId, tenant_id: TenantId | None = None) -> Task | None:
@@ -56,6 +56,11 @@ class SqliteReads(SqliteAccess):
     async def queued_count(self) -> int:
         """How many tasks are QUEUED."""
         return await self._read(lambda reader: reader.value(statements.COUNT_QUEUED))
+
+    async def recent_starts(self, window_s: float) -> Sequence[PastStart]:
+        """Attempts that started within the window."""
+        since = self._clock.now() - round(window_s * 1000)
+        return await self._read(lambda reader: reads.recent_starts(reader, since))
 
     async def recent(self, window_s: int) -> Recent:
         """The last `window_s` seconds."""

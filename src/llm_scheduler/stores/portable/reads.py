@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import LogLevel, TaskLog
-from llm_scheduler.ports.broker import Slot
+from llm_scheduler.ports.broker import PastStart, Slot
 from llm_scheduler.ports.store import Page
 from llm_scheduler.stores import filters, statements
 from llm_scheduler.stores.rows import (
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, TaskId, TenantId
     from llm_scheduler.domain.task import Attempt, Task, WaitingTask
     from llm_scheduler.ports.store import TaskFilter
-    from llm_scheduler.stores.sqlite.readers import Reader
+    from llm_scheduler.stores.portable.access import Reader
 
 LARGEST_LIST = 2**31
 ONE_TASK = (
@@ -118,6 +118,13 @@ def running(reader: Reader) -> list[Slot]:
     rows = reader.rows(columns, statements.SELECT_RUNNING, (LARGEST_LIST,))
     # A slot carries the attempt that its claim expected: one less than the one that runs.
     return [Slot(row[0], row[1], row[2], row[3], row[4] - 1, row[5]) for row in rows]
+
+
+def recent_starts(reader: Reader, since: int) -> list[PastStart]:
+    """What started since, oldest first."""
+    ended = reader.rows(statements.RECENT_START, statements.RECENT_STARTS, (since, since, LARGEST_LIST))
+    still_open = reader.rows(statements.RECENT_START, statements.OPEN_STARTS, (since, LARGEST_LIST))
+    return sorted((PastStart(*row) for row in (*ended, *still_open)), key=lambda one: one.started_at)
 
 
 def next_due_at(reader: Reader) -> Millis | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_scheduler.stores import statements
+from llm_scheduler.stores.portable import registry
+from llm_scheduler.stores.portable.access import Access
 from llm_scheduler.stores.rows import (
     ACTION_COLUMNS,
     MODEL_COLUMNS,
@@ -16,8 +18,6 @@ from llm_scheduler.stores.rows import (
     session_of,
     tenant_of,
 )
-from llm_scheduler.stores.sqlite import registry
-from llm_scheduler.stores.sqlite.access import SqliteAccess
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -35,12 +35,12 @@ ACTION = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE id = ?"  # noqa: S6
 UNFINISHED_ACTIONS = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE status = 'running' ORDER BY id LIMIT ?"  # noqa: S608
 
 
-class SqliteTables(SqliteAccess):
+class TableCalls(Access):
     """The small tables; see the port for what each call promises."""
 
-    async def open_session(self, host: str, pid: int, version: str) -> SessionId:
+    async def open_session(self, host: str, pid: int, version: str, role: str = "all") -> SessionId:
         """Register this process start."""
-        return await self._write(lambda transaction: registry.open_session(transaction, host, pid, version))
+        return await self._write(lambda transaction: registry.open_session(transaction, (host, pid, version), role))
 
     async def beat(self, session_id: SessionId, vitals: Vitals) -> BeatAnswer:
         """Renew; learn what to stop."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_scheduler.domain.task import NewTask
-    from llm_scheduler.stores.sqlite.transaction import Transaction
+    from llm_scheduler.stores.portable.access import Transaction
 
 Keyed = dict[tuple[int, str], "_Use"]
 KEY_ROW = ("tenant_id", "key", "fingerprint", "task_id", "created_at")

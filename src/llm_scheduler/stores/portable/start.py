@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import SessionId
     from llm_scheduler.ports.store import StartOrder
-    from llm_scheduler.stores.sqlite.transaction import Row, Transaction
+    from llm_scheduler.stores.portable.access import Row, Transaction
 
 Wanted = tuple["SessionId", "Sequence[StartOrder]"]
 

@@ -10,6 +10,7 @@ from llm_scheduler.domain.ids import Millis, ModelId, SessionId
 from llm_scheduler.domain.session import BeatAnswer
 from llm_scheduler.ports.store import ActionProgress
 from llm_scheduler.stores import statements
+from llm_scheduler.stores.portable import moves
 from llm_scheduler.stores.rows import (
     ACTION_COLUMNS,
     MODEL_COLUMNS,
@@ -17,7 +18,6 @@ from llm_scheduler.stores.rows import (
     TENANT_COLUMNS,
     model_row,
 )
-from llm_scheduler.stores.sqlite import moves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,16 +25,19 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.domain.model import Model, Tenant
     from llm_scheduler.domain.session import Vitals
-    from llm_scheduler.stores.sqlite.transaction import Transaction
+    from llm_scheduler.stores.portable.access import Transaction
 
 COUNTERS = ("current_workers", "total_requests", "success_requests")
 DELETE_SLICE = 256
+KEPT_DEAD_MS = 7 * 86_400_000
+"""Dead sessions are kept for a week, so that attempts can be traced to their hosts."""
 
 
-def open_session(transaction: Transaction, host: str, pid: int, version: str) -> SessionId:
-    """A new row for this start of a process."""
+def open_session(transaction: Transaction, process: tuple[str, int, str], role: str) -> SessionId:
+    """A new row for this start of a process: (host, pid, version)."""
+    host, pid, version = process
     session_id, now = transaction.new_id("sessions"), transaction.now
-    row = (session_id, host[:255], pid, version[:64], now, now, 1, 0, 0.0, 0)
+    row = (session_id, host[:255], pid, version[:64], now, now, 1, 0, 0.0, 0, role)
     transaction.insert("sessions", SESSION_COLUMNS, [row])
     return SessionId(session_id)
 
@@ -44,6 +47,8 @@ def beat(transaction: Transaction, session_id: SessionId, vitals: Vitals) -> Bea
     values = (transaction.now, vitals.running, vitals.cpu_percent, vitals.rss_bytes, session_id)
     if transaction.run(statements.BEAT, values) == 0:
         return BeatAnswer(is_alive=False)
+    if not vitals.running:
+        return BeatAnswer(is_alive=True)
     stops = transaction.rows(("task_id",), statements.SELECT_STOPS, (session_id,))
     return BeatAnswer(is_alive=True, stop=tuple(row[0] for row in stops))
 
@@ -55,7 +60,10 @@ def close_session(transaction: Transaction, session_id: SessionId) -> None:
 
 def bury(transaction: Transaction, ttl_s: float) -> int:
     """Sessions without a heartbeat for longer than the ttl are dead."""
-    return transaction.run(statements.BURY, (transaction.now - round(ttl_s * 1000),))
+    buried = transaction.run(statements.BURY, (transaction.now - round(ttl_s * 1000),))
+    if buried:
+        transaction.run(statements.FORGET_SESSIONS, (transaction.now - KEPT_DEAD_MS,))
+    return buried
 
 
 def add_model(transaction: Transaction, model: Model) -> Model:

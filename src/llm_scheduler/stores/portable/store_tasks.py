@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.stores.sqlite import moves, reads
-from llm_scheduler.stores.sqlite.access import SqliteAccess
+from llm_scheduler.stores.portable import moves, reads
+from llm_scheduler.stores.portable.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ SLICE: Final = 2_000
 """A submit that need not be atomic is cut, so that starts and outcomes get their turn between."""
 
 
-class SqliteTaskMoves(SqliteAccess):
+class TaskCalls(Access):
     """The life of tasks; see the port for what each call promises."""
 
     async def submit(self, tasks: Sequence[NewTask], *, is_atomic: bool = True) -> Sequence[Submitted]:

@@ -17,7 +17,7 @@ from llm_scheduler.stores.fence import FenceRow, OldAttempt, Verdict, fence_row,
 if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.task import TaskError
-    from llm_scheduler.stores.sqlite.transaction import Transaction
+    from llm_scheduler.stores.portable.access import Transaction
 
 
 class _Accepted(NamedTuple):

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import TaskId
     from llm_scheduler.domain.task import TaskLog, WaitingTask
     from llm_scheduler.ports.store import Moved
-    from llm_scheduler.stores.sqlite.transaction import Row, Transaction
+    from llm_scheduler.stores.portable.access import Row, Transaction
 
 
 def cancel(transaction: Transaction, task_ids: Sequence[TaskId]) -> list[Moved]:

@@ -1,0 +1,124 @@
+"""What the engines lend to the moves and queries that all of them share.
+
+A move is a plain function over a `Transaction`, a query one over a `Reader`. SQLite runs them in a
+thread; an engine whose driver is asynchronous runs them in a greenlet, so that they are written once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from sqlalchemy.sql.elements import CompilerElement
+
+    from llm_scheduler.domain.ids import Millis
+    from llm_scheduler.ports.clock import Clock
+
+T = TypeVar("T")
+Row = list[Any]
+
+
+class Reader(Protocol):
+    """One read transaction: everything in it sees the same moment."""
+
+    def rows(self, columns: tuple[str, ...], query: str, params: Sequence[object] = ()) -> list[Row]:
+        """All rows of a query whose columns have these names."""
+        ...
+
+    def value(self, query: str, params: Sequence[object] = ()) -> Any:
+        """The first column of the first row, None without one."""
+        ...
+
+    def select(self, columns: tuple[str, ...], query: CompilerElement) -> list[Row]:
+        """All rows of an SQLAlchemy expression whose columns have these names."""
+        ...
+
+
+class Transaction(Protocol):
+    """Statements of one group commit. `now` is the time of everything in it.
+
+    What is read here stays as it was read until the commit: the engine holds the write lock, or
+    locks the rows that `rows` and `rows_in` give.
+    """
+
+    @property
+    def now(self) -> Millis:
+        """The record's own time."""
+        ...
+
+    def run(self, statement: str, params: Sequence[object] = ()) -> int:
+        """Execute; how many rows changed."""
+        ...
+
+    def value(self, query: str, params: Sequence[object] = ()) -> Any:
+        """The first column of the first row, None without one."""
+        ...
+
+    def rows(self, columns: tuple[str, ...], query: str, params: Sequence[object] = ()) -> list[Row]:
+        """All rows."""
+        ...
+
+    def rows_in(
+        self,
+        columns: tuple[str, ...],
+        template: str,
+        ids: Sequence[int],
+        before: Sequence[object] = (),
+        after: Sequence[object] = (),
+    ) -> list[Row]:
+        """All rows of a template with `{ids}`, in no order."""
+        ...
+
+    def run_in(
+        self, template: str, ids: Sequence[int], before: Sequence[object] = (), after: Sequence[object] = ()
+    ) -> int:
+        """Execute a template with `{ids}`; how many rows changed."""
+        ...
+
+    def run_cases(
+        self,
+        template: str,
+        values: Mapping[int, tuple[object, ...]],
+        before: Sequence[object],
+        after: Sequence[object] = (),
+    ) -> int:
+        """Execute a template with as many `{cases}` as each id has values, then `{ids}`."""
+        ...
+
+    def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
+        """Insert rows, in their order."""
+        ...
+
+    def upsert(
+        self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: Sequence[Sequence[object]]
+    ) -> None:
+        """Insert rows, or write `changed` where the key is there already."""
+        ...
+
+    def new_ids(self, name: str, count: int) -> Iterable[int]:
+        """So many unused ids, ascending."""
+        ...
+
+    def new_id(self, name: str) -> int:
+        """An unused id."""
+        ...
+
+
+class Access:
+    """A way to write and a way to read: implemented by each engine's store."""
+
+    _clock: Clock
+
+    async def _merge(self, kind: str, payload: Any) -> Any:
+        """Have all jobs of this kind in the next transaction run as one."""
+        raise NotImplementedError
+
+    async def _write(self, move: Callable[[Transaction], T]) -> T:
+        """Run in the next transaction."""
+        raise NotImplementedError
+
+    async def _read(self, query: Callable[[Reader], T]) -> T:
+        """Run on one of the readers."""
+        raise NotImplementedError
