@@ -28,7 +28,7 @@ async def test_a_walk_beside_running_calls_leaks_no_slot(tmp_path: Path) -> None
         model = await it.add_model(max_workers=8, config={"delay_ms": 2})
         ids = await it.submit(model, 600)
         while it.broker.waiting():
-            await it.installation.upkeep.walk()
+            await it.installation.index.walk()
         await it.wait_for(ids[-1], "completed")
 
         await until(lambda: len(it.installation.running) == 0, "nothing runs")

@@ -198,8 +198,8 @@ async def test_an_index_that_lost_everything_is_rebuilt_from_the_record(tmp_path
         await it.broker.drop_lane(model.id)
         assert it.broker.waiting() == 0
         await it.broker.set_rules([it.installation.catalogue.rules(model)])
-        assert await it.installation.upkeep.reconcile() == 0
-        assert await it.installation.upkeep.reconcile() == 300
+        assert await it.installation.index.audit() == 300
+        assert await it.installation.index.audit() == 0
 
         await asyncio.gather(*(it.wait_for(task_id, "completed") for task_id in ids[:3]))
         await until(lambda: it.broker.waiting() == 0, "all ran")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final, NamedTuple, cast
 
 from llm_scheduler.services.submit import Limits
 
@@ -30,12 +30,22 @@ MAX_BULK_LINES: Final = 100_000
 _CALLER: Final = "llm_scheduler.caller"
 
 
+class Readiness(NamedTuple):
+    """Whether this process may get traffic, and for each part "ok" or what is wrong with it.
+
+    A part may be degraded without stopping the traffic: submits need no index.
+    """
+
+    is_ready: bool
+    parts: Mapping[str, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that the routes use; `app.py` puts it together.
 
     `check_key` gives the tenant of a key, None for a wrong one, and takes the same time for both.
-    `readiness` gives for each part "ok" or what is wrong. `metrics` gives the Prometheus text.
+    `readiness` looks at record, index and claim loop. `metrics` gives the Prometheus text.
     `parse_filter` reads a stored filter (see `api.filters.filter_parser`). `max_body_bytes` bounds
     one JSON body, one line of a bulk stream and a bulk array. `stopping` is set when the server is about to
     end: long polls answer at once, streams close.
@@ -53,7 +63,7 @@ class Parts:
     clock: Clock
     version: str
     check_key: Callable[[str], TenantId | None]
-    readiness: Callable[[], Awaitable[Mapping[str, str]]]
+    readiness: Callable[[], Awaitable[Readiness]]
     metrics: Callable[[], bytes]
     parse_filter: Callable[[str], TaskFilter]
     limits: Limits = field(default_factory=Limits)

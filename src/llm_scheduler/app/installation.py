@@ -12,18 +12,19 @@ import structlog
 
 from llm_scheduler import __version__
 from llm_scheduler.api.filters import filter_parser
-from llm_scheduler.api.parts import Parts
+from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.relay.live import LocalFeed
-from llm_scheduler.relay.upkeep import UpkeepLoops
+from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
 from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
@@ -39,9 +40,13 @@ from llm_scheduler.workers.tools import Tools
 from llm_scheduler.workers.worker import Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
+    from llm_scheduler.ports.broker import Broker, Witness
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.feed import Feed
+    from llm_scheduler.ports.store import Store
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -51,6 +56,7 @@ _EVERY_SESSION_S: Final = -1e9
 _OVERDUE_EVERY_S: Final = 1.0
 _STRAYS_EVERY_S: Final = 10.0
 _GAUGES_EVERY_S: Final = 2.0
+_SESSIONS_EVERY_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +86,38 @@ def open_keys(settings: Settings) -> Keys:
 
 
 class Installation:
-    """Everything of one embedded server: record, index, worker, upkeep and API."""
+    """Everything of one process: record, index, and by its role API, worker or both.
+
+    The adapters are made by methods of their own, so that a test can put something between.
+    """
 
     def __init__(self, settings: Settings, keys: Keys) -> None:
         self.settings, self.keys = settings, keys
-        self.clock, self.meter, self.feed = SystemClock(), PrometheusMeter(), LocalFeed()
+        self.is_api, self.is_worker = settings.role != "worker", settings.role != "api"
+        self.clock = self._make_clock()
+        self.meter = PrometheusMeter()
+        self.store = self._make_store()
+        self.broker = self._make_broker()
+        self.feed = self._make_feed()
         self.running = RunningCalls()
-        self.store = SqliteStore(settings.database_path, self.clock, self.meter)
-        self.broker = MemoryBroker(self.clock)
         self.catalogue = Catalogue(KINDS, settings.strategy)
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
-        self.parse_filter = filter_parser(self.catalogue)
         self.tasks.max_input_bytes = settings.max_input_bytes
+        self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
-        self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.running, self.clock, self.feed, self.meter)
-        self.loops = UpkeepLoops(self.upkeep, self.clock)
+        self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__, self._confer, settings.role)
+        self.index = Index(self.store, self.broker, self.catalogue, self.clock, self.meter)
+        self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.index, self.clock, self.feed, self.meter)
+        self.loops = UpkeepLoops(
+            self.upkeep,
+            self.index,
+            self.broker,
+            self.clock,
+            AMONG_OTHERS if settings.is_cluster else ALONE,
+            lambda: self.heartbeat.session_id,
+            self.heartbeat.has_watched,
+        )
         self.limits = Limits(settings.max_input_bytes, settings.max_queue_length)
         self.submissions = Submissions(
             self.store,
@@ -107,14 +129,35 @@ class Installation:
             self.limits,
             self.loops.note_due,
         )
-        self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__)
         tools = self._tools()
-        self.worker = Worker(tools, self.heartbeat, settings.max_running)
+        self.worker = Worker(tools, self.heartbeat, settings.max_running, self._lanes)
         self.strays = Strays(tools, self.heartbeat)
         self.stopping = asyncio.Event()
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
+
+    def _make_clock(self) -> Clock:
+        return SystemClock()
+
+    def _make_store(self) -> Store:
+        return SqliteStore(self.settings.database_path, self.clock, self.meter)
+
+    def _make_broker(self) -> Broker:
+        return MemoryBroker(self.clock)
+
+    def _make_feed(self) -> Feed:
+        return LocalFeed()
+
+    async def _confer(self, has_reached: bool | None) -> Witness:
+        return await self.broker.witness(has_reached=has_reached)
+
+    def _lanes(self) -> Sequence[ModelId]:
+        """What this worker serves."""
+        names = self.settings.models
+        if not names:
+            return self.catalogue.lanes()
+        return [model.id for model in self.catalogue.models() if model.name in names]
 
     def _tools(self) -> Tools:
         return Tools(
@@ -129,35 +172,45 @@ class Installation:
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
-            note_lost=self.loops.note_lost,
+            note_lost=self._note_lost,
         )
+
+    def _note_lost(self) -> None:
+        self.loops.note_lost()
+        self.strays.doubt()
 
     def _bind_gauges(self) -> None:
         self.meter.workers_active.set_function(lambda: len(self.running))
         self.meter.connections.set_function(self.store.connections)
+        self.meter.store_up.set_function(lambda: self.heartbeat.reached_since_s is not None)
+        self.meter.leading.set_function(lambda: self.loops.is_leading)
 
     async def open(self) -> None:
-        """Open the record, rescue what an earlier process left, build the index, start working.
+        """Open the record, build the index if it is lost, start working.
 
         Raises:
             StoreUnusableError: the record cannot be used; says why and what to do.
         """
         await self.store.open()
         await self.models.load()
-        # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
-        await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)
+        if not self.settings.is_cluster:
+            # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
+            await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)
         await self.heartbeat.open()
-        waiting = await self.upkeep.rebuild()
-        if waiting:
-            _log.info("index_built", waiting=waiting)
+        if not self.settings.is_cluster:
+            await self.index.rebuild("first")
         self.loops.begin()
-        self.worker.begin()
-        await self.actions.resume()
+        if self.is_worker:
+            self.worker.begin()
+        if self.is_api:
+            await self.actions.resume()
         self._background = [
             asyncio.create_task(self.heartbeat.run(), name="heartbeat"),
-            asyncio.create_task(self._watch_overdue(), name="overdue"),
-            asyncio.create_task(self._watch_strays(), name="strays"),
-            asyncio.create_task(self._watch_gauges(), name="gauges"),
+            asyncio.create_task(self.heartbeat.confer_forever(), name="witness"),
+            asyncio.create_task(self._every(_OVERDUE_EVERY_S, self._abort_overdue), name="overdue"),
+            asyncio.create_task(self._every(_STRAYS_EVERY_S, self.strays.look_if_doubted), name="strays"),
+            asyncio.create_task(self._every(_GAUGES_EVERY_S, self._observe), name="gauges"),
+            asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -177,50 +230,54 @@ class Installation:
         await self.store.close()
         await self.broker.close()
 
-    async def _watch_overdue(self) -> None:
+    async def _every(self, period_s: float, step: Callable[[], Awaitable[object]]) -> None:
         while True:
-            await asyncio.sleep(_OVERDUE_EVERY_S)
-            self.worker.overdue()
+            await tick(step)
+            await asyncio.sleep(period_s)
 
-    async def _watch_strays(self) -> None:
-        while True:
-            await asyncio.sleep(_STRAYS_EVERY_S)
-            try:
-                await self.strays.look()
-            except SchedulerError as error:
-                _log.warning("strays_not_seen", error=str(error))
+    async def _abort_overdue(self) -> None:
+        self.worker.overdue()
 
-    async def _watch_gauges(self) -> None:
-        while True:
-            try:
-                models = self.catalogue.models()
-                names = {model.id: model.name for model in models}
-                self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
-                depths = await self.broker.depths()
-                self.meter.observe_queues(depths, names, self.clock.now())
-                running = {depth.lane: depth.running for depth in depths if depth.lane in names}
-                if running != self._shown_workers:
-                    await self.store.set_current_workers(running)
-                    self._shown_workers = running
-                self.meter.sessions.set(len(await self.store.sessions()))
-            except SchedulerError as error:
-                _log.warning("gauges_failed", error=str(error))
-            await asyncio.sleep(_GAUGES_EVERY_S)
+    async def _observe(self) -> None:
+        models = self.catalogue.models()
+        names = {model.id: model.name for model in models}
+        self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
+        depths = await self.broker.depths()
+        self.meter.observe_queues(depths, names, self.clock.now())
+        running = {depth.lane: depth.running for depth in depths if depth.lane in names}
+        if self.loops.is_leading and running != self._shown_workers:
+            await self.store.set_current_workers(running)
+            self._shown_workers = running
 
-    async def readiness(self) -> Mapping[str, str]:
-        """Which parts work: record, index and claim loop."""
-        parts = {"store": "ok", "broker": "ok", "claims": "ok"}
+    async def _count_sessions(self) -> None:
+        self.meter.sessions.set(len(await self.store.sessions()))
+
+    async def readiness(self) -> Readiness:
+        """Which parts work: record, index and claim loop. An index that is away does not stop submits."""
+        parts = {"store": "ok", "broker": "ok"}
         try:
             async with asyncio.timeout(2):
                 await self.store.ping()
         except (SchedulerError, TimeoutError) as error:
             parts["store"] = str(error) or "no answer within 2 s"
+        try:
+            async with asyncio.timeout(1):
+                if any(pulse.epoch is None for pulse in await self.broker.pulse()):
+                    parts["broker"] = "degraded: the index is being rebuilt"
+        except (SchedulerError, TimeoutError) as error:
+            parts["broker"] = f"degraded: {error or 'no answer within 1 s'}"
+        if self.is_worker:
+            parts["claims"] = self._claims_state()
+        needed = {"store", "claims"} & parts.keys()
+        return Readiness(all(parts[name] == "ok" for name in needed), parts)
+
+    def _claims_state(self) -> str:
         silent_s = self.clock.monotonic_s() - self.worker.turned_at_s
         if self.heartbeat.session_id is None:
-            parts["claims"] = "fenced: the session's heartbeat does not get through"
-        elif silent_s > _STALE_TURN_S:
-            parts["claims"] = f"the claim loop has not turned for {silent_s:.0f} s"
-        return parts
+            return "fenced: the session's heartbeat does not get through"
+        if silent_s > _STALE_TURN_S:
+            return f"the claim loop has not turned for {silent_s:.0f} s"
+        return "ok"
 
     def check_key(self, given: str) -> TenantId | None:
         """Whose key this is; None for a wrong one."""

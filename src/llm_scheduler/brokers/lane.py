@@ -88,6 +88,10 @@ class Lane:
         self._queue.add(entry, tenant_limit)
         return True
 
+    def knows(self, task_id: TaskId) -> bool:
+        """Whether it waits or holds a slot."""
+        return task_id in self._queue.waiting or task_id in self.slots
+
     def remove(self, task_id: TaskId) -> bool:
         """Take a waiting task out; False = it does not wait."""
         return self._queue.remove(task_id)

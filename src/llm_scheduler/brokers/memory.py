@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from llm_scheduler.brokers.bell import Bell
 from llm_scheduler.brokers.lane import Instant, Lane
-from llm_scheduler.ports.broker import Claim, ClaimAnswer, Pulse
+from llm_scheduler.ports.broker import Claim, ClaimAnswer, Pulse, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -169,6 +169,14 @@ class MemoryBroker:
     async def lead(self, who: SessionId, ttl_s: float) -> bool:
         """There is nobody else."""
         return True
+
+    async def unknown(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that neither wait nor hold a slot."""
+        return [one for one in entries if one.lane not in self._lanes or not self._lanes[one.lane].knows(one.task_id)]
+
+    async def witness(self, *, has_reached: bool | None) -> Witness:
+        """There is nobody else to ask."""
+        return Witness(is_doubted=False, reached_ago_s=None)
 
     async def close(self) -> None:
         """Nothing to let go of."""

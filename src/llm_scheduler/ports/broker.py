@@ -129,6 +129,17 @@ class Pulse(NamedTuple):
     beat: int
 
 
+class Witness(NamedTuple):
+    """What the processes know together of the record.
+
+    `is_doubted`: some process failed to reach it within the last seconds; who can should try now and
+    tell. `reached_ago_s`: since anyone last reached it; None = nobody ever told.
+    """
+
+    is_doubted: bool
+    reached_ago_s: float | None
+
+
 class PastStart(NamedTuple):
     """A call that started within the last minute, by the record: it counts against the limits."""
 
@@ -249,6 +260,18 @@ class Broker(Protocol):
 
         Raises:
             BrokerUnavailableError: nobody knows; everyone may go on.
+        """
+        ...
+
+    async def unknown(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those of them that neither wait nor hold a slot. Changes nothing."""
+        ...
+
+    async def witness(self, *, has_reached: bool | None) -> Witness:
+        """Tell whether this process just reached the record (None: it has not tried), and learn what others say.
+
+        Raises:
+            BrokerUnavailableError: nobody can be asked.
         """
         ...
 

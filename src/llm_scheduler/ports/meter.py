@@ -35,6 +35,10 @@ class Meter(Protocol):
         """One group commit of that many operations."""
         ...
 
+    def held(self, change: int) -> None:
+        """So many more (or fewer) ends of attempts wait in memory for a record that is away."""
+        ...
+
     def repaired(self, kind: str, count: int) -> None:
         """The reconciler or the rescuer mended something."""
         ...

@@ -307,7 +307,11 @@ class TaskReads(Protocol):
         ...
 
     async def queued_count(self) -> int:
-        """How many tasks are QUEUED, to compare with the index."""
+        """How many tasks are QUEUED, by the record."""
+        ...
+
+    async def still_waiting(self, task_ids: Sequence[TaskId]) -> Sequence[WaitingTask]:
+        """Those of them that are QUEUED at this moment."""
         ...
 
     async def recent_starts(self, window_s: float) -> Sequence[PastStart]:

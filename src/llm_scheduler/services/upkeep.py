@@ -1,4 +1,4 @@
-"""What keeps record and index true: burying, rescuing, promoting, expiring, reconciling, rolling up.
+"""What time brings: burying, rescuing, promoting, expiring, rolling up.
 
 Every step is safe from any process at any time, also twice at once.
 """
@@ -26,13 +26,10 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Moved, Store
     from llm_scheduler.services.catalogue import Catalogue
-    from llm_scheduler.services.running import RunningCalls
+    from llm_scheduler.services.index import Index
 
 _log = structlog.get_logger(__name__)
-PAGE: Final = 10_000
 SWEEP: Final = 1_000
-LIMIT_WINDOW_S: Final = 61.0
-"""A little more than the minute that RPM and TPM look back."""
 
 
 class Upkeep:
@@ -43,55 +40,22 @@ class Upkeep:
         store: Store,
         broker: Broker,
         catalogue: Catalogue,
-        running: RunningCalls,
+        index: Index,
         clock: Clock,
         feed: Feed,
         meter: Meter,
     ) -> None:
-        self._store, self._broker, self._catalogue, self._running = store, broker, catalogue, running
+        self._store, self._broker, self._catalogue, self._index = store, broker, catalogue, index
         self._clock, self._feed, self._meter = clock, feed, meter
-        self._differed = False
 
-    async def rebuild(self) -> int:
-        """Fill an empty index from the record: running tasks as slots first, then what waits."""
-        await self._broker.reconcile([], await self._store.running(), [])
-        after = None
-        total = 0
-        await self._broker.remember(await self._store.recent_starts(LIMIT_WINDOW_S))
-        while page := await self._store.waiting_page(after, PAGE):
-            await self._broker.enqueue(self._catalogue.entries(page))
-            total += len(page)
-            after = (page[-1].queued_at, page[-1].task_id)
-        return total
+    async def rescue(self, ttl_s: float = TTL_S, *, is_thorough: bool = True) -> int:
+        """Bury silent sessions and take their tasks back; how many tasks.
 
-    async def reconcile(self) -> int:
-        """Compare the record with the index, and mend when they differ; how many repairs.
-
-        Counting is cheap. Only a difference beyond what moves between the two counts, seen twice in a
-        row (a submit that is stored but not yet indexed differs once), walks pages.
+        `is_thorough` False: only if a session was buried, for hours in which nothing runs.
         """
-        recorded = await self._store.queued_count()
-        indexed = self._broker.waiting()
-        starting = max(0, len(await self._broker.slots()) - len(self._running))
-        differs = abs(recorded - indexed) > max(starting, recorded // 1000)
-        is_certain, self._differed = differs and self._differed, differs
-        return await self.walk() if is_certain else 0
-
-    async def walk(self) -> int:
-        """Add what waits and is missing. Slots are not adopted: what runs here may end while the page is read."""
-        repairs = 0
-        after = None
-        while page := await self._store.waiting_page(after, PAGE):
-            repairs += await self._broker.reconcile(self._catalogue.entries(page), [], [])
-            after = (page[-1].queued_at, page[-1].task_id)
-        if repairs:
-            _log.warning("index_mended", repairs=repairs)
-            self._meter.repaired("index", repairs)
-        return repairs
-
-    async def rescue(self, ttl_s: float = TTL_S) -> int:
-        """Bury silent sessions and take their tasks back; how many tasks."""
         buried = await self._store.bury(ttl_s)
+        if not (buried or is_thorough):
+            return 0
         total = 0
         while True:
             back, ended = await self._store.rescue(MAX_CRASHES, SWEEP)
@@ -102,8 +66,12 @@ class Upkeep:
             total += len(back) + len(ended)
             if len(back) + len(ended) < SWEEP:
                 break
-        if buried or total:
-            _log.warning("sessions_buried", sessions=buried, tasks_rescued=total)
+        if buried:
+            freed = await self._index.free([session.id for session in await self._store.sessions()])
+            # A process that died between its commit and its enqueue left tasks that nobody indexed.
+            missing = await self._index.walk()
+            _log.warning("sessions_buried", sessions=buried, tasks_rescued=total, slots_freed=freed, missing=missing)
+        if total:
             self._meter.repaired("rescue", total)
         return total
 

@@ -70,6 +70,10 @@ class PrometheusMeter:
         self.queue_length = Gauge("queue_length", "Waiting tasks", ["model", "priority"], registry=registry)
         self.oldest = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting task", ["model"], registry=registry)
         self.connections = Gauge("database_connections", "Open database connections", registry=registry)
+        self.results_held = Gauge("results_held", "Ends of attempts held while the record is away", registry=registry)
+        self.store_up = Gauge("store_up", "1 while the record answers this process", registry=registry)
+        self.broker_up = Gauge("broker_up", "1 while the index answers this process", registry=registry)
+        self.leading = Gauge("upkeep_leader", "1 while this process does the sweeps", registry=registry)
         self.sessions = Gauge("sessions_alive", "Worker sessions that are alive", registry=registry)
         self.utilisation = Gauge(
             "rate_limit_utilisation",
@@ -109,6 +113,10 @@ class PrometheusMeter:
     def committed(self, batch_size: int) -> None:
         """One group commit."""
         self._batches.observe(batch_size)
+
+    def held(self, change: int) -> None:
+        """Ends that wait for the record."""
+        self.results_held.inc(change)
 
     def repaired(self, kind: str, count: int) -> None:
         """Something was mended."""

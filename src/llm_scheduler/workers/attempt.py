@@ -159,26 +159,36 @@ class Attempt:
         await self._tools.broker.throttle(self._model.id, max(1, round(pause_s * 1000)))
 
     async def _record(self, ended: Ended) -> Recorded | None:
-        """Write the end; hold on to it while the record is away and this session lives.
+        """Write the end; hold on to it while the record is away.
 
-        None when the session was fenced meanwhile: others take, or have taken, the task.
+        An answer is paid for: it is held for as long as this process lives, since the record takes it also
+        from a session that was buried (salvage). Any other end is only its session's to tell: None when
+        that was fenced meanwhile. What is held takes a place of `max_running`, so it is bounded.
         """
         waits = iter(_RECORD_AGAIN_S)
-        while self._tools.is_current(self._session_id):
-            try:
-                return await self._tools.store.record(ended)
-            except StoreUnavailableError as error:
-                _log.warning("end_not_recorded_yet", task_id=ended.task_id, error=str(error))
-                await asyncio.sleep(next(waits, _RECORD_AGAIN_S[-1]))
-            except Exception as error:  # noqa: BLE001 - the outermost place, logged
-                if ended.output is None:
-                    _log.exception("end_refused", task_id=ended.task_id)
-                    return None
-                reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
-                _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
-                ended = outcomes.unstorable(
-                    self._started, self._session_id, self._tools.clock.now(), reason, self._model
-                )
+        is_held = False
+        try:
+            while ended.outcome is AttemptOutcome.COMPLETED or self._tools.is_current(self._session_id):
+                try:
+                    return await self._tools.store.record(ended)
+                except StoreUnavailableError as error:
+                    if not is_held:
+                        is_held = True
+                        self._tools.meter.held(1)
+                        _log.warning("end_held", task_id=ended.task_id, error=str(error))
+                    await asyncio.sleep(next(waits, _RECORD_AGAIN_S[-1]))
+                except Exception as error:  # noqa: BLE001 - the outermost place, logged
+                    if ended.output is None:
+                        _log.exception("end_refused", task_id=ended.task_id)
+                        return None
+                    reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
+                    _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
+                    ended = outcomes.unstorable(
+                        self._started, self._session_id, self._tools.clock.now(), reason, self._model
+                    )
+        finally:
+            if is_held:
+                self._tools.meter.held(-1)
         _log.error("end_not_recorded", task_id=ended.task_id, outcome=ended.outcome.value, reason="fenced")
         return None
 

@@ -30,6 +30,17 @@ class Strays:
     def __init__(self, tools: Tools, heartbeat: Heartbeat) -> None:
         self._tools, self._heartbeat = tools, heartbeat
         self._suspects: set[tuple[TaskId, int]] = set()
+        self._looks_due = 0
+
+    def doubt(self) -> None:
+        """A START was reported as failed: look a few times."""
+        self._looks_due = 3
+
+    async def look_if_doubted(self) -> None:
+        """Look if there is a reason; one that fails is made up for."""
+        if self._looks_due:
+            await self.look()
+            self._looks_due -= 1
 
     async def look(self) -> int:
         """How many were put back."""

@@ -8,15 +8,16 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.domain.session import CLAIM_GRACE_S
 from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.store import StartOrder
 from llm_scheduler.services.running import Why
 from llm_scheduler.workers.attempt import Attempt
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.domain.ids import ModelId, SessionId
     from llm_scheduler.ports.broker import Claim
     from llm_scheduler.ports.store import StartedTask
     from llm_scheduler.workers.heartbeat import Heartbeat
@@ -32,8 +33,11 @@ _AFTER_FAULT_S: Final = 1.0
 class Worker:
     """One per process. All models' pools are lanes of one claim loop; the broker keeps each within its limit."""
 
-    def __init__(self, tools: Tools, heartbeat: Heartbeat, max_running: int) -> None:
+    def __init__(
+        self, tools: Tools, heartbeat: Heartbeat, max_running: int, lanes: Callable[[], Sequence[ModelId]]
+    ) -> None:
         self._tools, self._heartbeat, self._max_running = tools, heartbeat, max_running
+        self._lanes = lanes
         self._attempts: set[asyncio.Task[None]] = set()
         self._starting: set[asyncio.Task[None]] = set()
         self._claiming = 0
@@ -75,28 +79,34 @@ class Worker:
         """Claim and launch once, then wait for a reason to claim again; what was seen of the broker."""
         tools = self._tools
         room = min(BATCH, self._max_running - len(self._attempts) - self._claiming)
-        session_id = self._heartbeat.session_id
+        session_id = self._heartbeat.claimant
         wait_ms: int | None = None
         if room > 0 and session_id is not None:
-            answer = await tools.broker.claim(session_id, tools.catalogue.lanes(), room)
+            asked_s = tools.clock.monotonic_s()
+            answer = await tools.broker.claim(session_id, self._lanes(), room)
             seen, wait_ms = answer.seen, answer.wait_ms
             if answer.claims:
-                self._launch(session_id, answer.claims)
+                self._launch(session_id, answer.claims, asked_s)
                 # Let this round's commit gather; whatever is released meanwhile is claimed together.
                 await asyncio.sleep(0)
                 if len(answer.claims) == room:
                     return seen
         return await tools.broker.wait(seen, IDLE_MS if wait_ms is None else min(wait_ms, IDLE_MS))
 
-    def _launch(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
+    def _launch(self, session_id: SessionId, claims: Sequence[Claim], asked_s: float) -> None:
         self._claiming += len(claims)
-        starting = asyncio.create_task(self._start(session_id, claims))
+        starting = asyncio.create_task(self._start(session_id, claims, asked_s))
         self._starting.add(starting)
         starting.add_done_callback(self._starting.discard)
 
-    async def _start(self, session_id: SessionId, claims: Sequence[Claim]) -> None:
+    async def _start(self, session_id: SessionId, claims: Sequence[Claim], asked_s: float) -> None:
         """Record START for all, then run those that won. Recorded before the call: record before spend."""
         tools = self._tools
+        if tools.clock.monotonic_s() - asked_s > CLAIM_GRACE_S:
+            # This process stood still meanwhile: the slots may have been given to others.
+            self._claiming -= len(claims)
+            await self._put_back(claims)
+            return
         try:
             orders = [StartOrder(claim.task_id, claim.attempt) for claim in claims]
             won = await tools.store.start(session_id, orders)

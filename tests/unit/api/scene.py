@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 import httpx2
 
 from llm_scheduler.api.filters import filter_parser
-from llm_scheduler.api.parts import Parts
+from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import Api, create_app
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
@@ -30,7 +30,7 @@ from llm_scheduler.telemetry.clock import SystemClock
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, MutableMapping
+    from collections.abc import AsyncIterator, MutableMapping
     from pathlib import Path
 
 KEY = "key-of-the-default-tenant"
@@ -52,8 +52,8 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     tasks = Tasks(store, broker, catalogue, RunningCalls(), feed, clock)
     parse = filter_parser(catalogue)
 
-    async def readiness() -> Mapping[str, str]:
-        return {"store": "ok"}
+    async def readiness() -> Readiness:
+        return Readiness(True, {"store": "ok"})
 
     parts = Parts(
         store=store,

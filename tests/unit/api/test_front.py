@@ -1,10 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.unit.api.scene import OTHER_KEY, Scene, scene
 
+from llm_scheduler.api.parts import Readiness
 from llm_scheduler.domain.errors import StoreUnavailableError
 
 if TYPE_CHECKING:
@@ -106,15 +107,26 @@ async def test_a_store_that_is_gone_is_503_with_retry_after(api: Scene) -> None:
 
 
 async def test_readiness_names_the_part_that_fails(tmp_path: Path) -> None:
-    async def readiness() -> dict[str, Any]:
-        return {"store": "ok", "broker": "does not answer"}
+    async def readiness() -> Readiness:
+        return Readiness(False, {"store": "ok", "claims": "do not turn"})
 
     async with scene(tmp_path, readiness=readiness) as made:
         answer = await made.http.get("/readyz")
 
     assert answer.status_code == 503
-    assert "broker: does not answer" in answer.json()["detail"]
+    assert "claims: do not turn" in answer.json()["detail"]
     assert answer.json()["parts"]["store"] == "ok"
+
+
+async def test_an_index_that_is_away_takes_no_traffic_away(tmp_path: Path) -> None:
+    async def readiness() -> Readiness:
+        return Readiness(True, {"store": "ok", "broker": "degraded: it is away"})
+
+    async with scene(tmp_path, readiness=readiness) as made:
+        answer = await made.http.get("/readyz")
+
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["parts"]["broker"] == "degraded: it is away"
 
 
 async def test_a_wrong_method_lists_every_right_one(api: Scene) -> None:

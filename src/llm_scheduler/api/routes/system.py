@@ -32,13 +32,17 @@ async def healthz(request: Request) -> Answer:
     **operation(Tag.SYSTEM, "May it get traffic?", answers={200: ReadyShown}, problems=(503,), is_open=True),
 )
 async def readyz(request: Request) -> Answer:
-    """Store, broker and claim loop turn; 503 names the part that does not."""
-    parts = dict(await caller_of(request).parts.readiness())
+    """Store and claim loop turn; 503 names the part that does not.
+
+    `degraded`: the index is away or being rebuilt; submits are still taken, tasks start when it is back.
+    """
+    is_ready, states = await caller_of(request).parts.readiness()
+    parts = dict(states)
     broken = {name: state for name, state in parts.items() if state != "ok"}
-    if broken:
+    if not is_ready:
         detail = "Not ready: " + "; ".join(f"{name}: {state}" for name, state in broken.items())
         raise Problem(503, "not_ready", detail, members={"parts": parts})
-    return json_answer({"status": "ok", "parts": parts})
+    return json_answer({"status": "degraded" if broken else "ok", "parts": parts})
 
 
 @router.get(

@@ -15,7 +15,7 @@ class HealthShown(Shown):
 
 
 class ReadyShown(Shown):
-    """Every part works."""
+    """It may get traffic; `degraded` when a part that it can do without is away."""
 
-    status: Literal["ok"]
+    status: Literal["ok", "degraded"]
     parts: dict[str, str]

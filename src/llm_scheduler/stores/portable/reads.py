@@ -23,7 +23,7 @@ from llm_scheduler.stores.rows import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.ids import Millis, TaskId, TenantId
     from llm_scheduler.domain.task import Attempt, Task, WaitingTask
@@ -110,6 +110,15 @@ def waiting_page(reader: Reader, after: tuple[Millis, TaskId] | None, limit: int
         queued_at, task_id = after
         rows = reader.rows(WAITING_COLUMNS, statements.WAITING_AFTER, (queued_at, queued_at, task_id, limit))
     return [waiting_of(row) for row in rows]
+
+
+def still_waiting(reader: Reader, task_ids: Sequence[TaskId]) -> list[WaitingTask]:
+    """Those of them that are queued."""
+    found: list[WaitingTask] = []
+    for part in statements.padded(sorted(set(task_ids)), statements.LIST_SIZES):
+        query = statements.with_ids(statements.SELECT_QUEUED, len(part))
+        found += [waiting_of(row) for row in reader.rows(WAITING_COLUMNS, query, part)]
+    return found
 
 
 def running(reader: Reader) -> list[Slot]:

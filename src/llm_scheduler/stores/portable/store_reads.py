@@ -57,6 +57,10 @@ class ReadCalls(Access):
         """How many tasks are QUEUED."""
         return await self._read(lambda reader: reader.value(statements.COUNT_QUEUED))
 
+    async def still_waiting(self, task_ids: Sequence[TaskId]) -> Sequence[WaitingTask]:
+        """Those of them that are QUEUED."""
+        return await self._read(lambda reader: reads.still_waiting(reader, task_ids))
+
     async def recent_starts(self, window_s: float) -> Sequence[PastStart]:
         """Attempts that started within the window."""
         since = self._clock.now() - round(window_s * 1000)
