@@ -143,6 +143,16 @@ class Settings(BaseModel):
             )
         if self.redis_url is not None and not self.is_mysql:
             raise ValueError("LLMS_REDIS_URL needs LLMS_DATABASE_URL=mysql://…: SQLite belongs to one process")
+        if self.is_cluster and self.secret_key is None:
+            raise ValueError(
+                "several processes must share LLMS_SECRET_KEY, which seals the models' keys; "
+                "make one with: openssl rand -hex 32"
+            )
+        if self.is_cluster and self.role != "worker" and self.bootstrap_api_key is None:
+            raise ValueError(
+                "several processes must share LLMS_BOOTSTRAP_API_KEY, the key that callers send; "
+                "make one with: openssl rand -hex 24"
+            )
         if self.database_read_url is not None and not self.is_mysql:
             raise ValueError("LLMS_DATABASE_READ_URL needs LLMS_DATABASE_URL=mysql://…")
         return self

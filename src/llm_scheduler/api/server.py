@@ -14,7 +14,7 @@ from llm_scheduler.api.routes import actions, bulk, dead_letters, events, models
 from llm_scheduler.api.switch import Switch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastapi import APIRouter
     from starlette.routing import BaseRoute
@@ -42,11 +42,11 @@ class Api(FastAPI):
     (`bench/submit.py` measures it).
     """
 
-    def __init__(self, parts: Parts, **options: Any) -> None:
+    def __init__(self, parts: Parts, routers: Sequence[APIRouter], **options: Any) -> None:
         super().__init__(**options)
         self._parts = parts
         # Taken over one by one: an included router would be matched twice per request.
-        self.router.routes.extend(routes())
+        self.router.routes.extend(routes(routers))
         self._front = Front(Switch(self.router.routes, self.router), parts, _request_ids())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -64,14 +64,15 @@ class Api(FastAPI):
         return self.openapi_schema
 
 
-def routes() -> list[BaseRoute]:
+def routes(routers: Sequence[APIRouter] = ROUTERS) -> list[BaseRoute]:
     """Every route, in the order in which they are tried."""
-    return [route for router in ROUTERS for route in router.routes]
+    return [route for router in routers for route in router.routes]
 
 
-def create_app(parts: Parts) -> Api:
-    """The API over these parts."""
-    return Api(parts, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+def create_app(parts: Parts, *, is_probes_only: bool = False) -> Api:
+    """The API over these parts; for a worker only what a supervisor asks: health, readiness, metrics."""
+    routers = (system.router,) if is_probes_only else ROUTERS
+    return Api(parts, routers, openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
 
 
 def _request_ids() -> Callable[[], str]:

@@ -22,6 +22,17 @@ def serve(overrides: dict[str, Any], *, is_sampling: bool = False) -> None:
     server.serve(settings, is_sampling=is_sampling)
 
 
+def worker(overrides: dict[str, Any]) -> None:
+    """Run a worker until a signal ends it.
+
+    Raises:
+        SettingsError, StoreUnusableError: nothing was started; the message says what to do.
+    """
+    from llm_scheduler.app import server
+
+    server.serve(load(overrides | {"role": "worker"})[0])
+
+
 def database_upgrade() -> str:
     """Bring the schema to this program's version; the revision now."""
     from llm_scheduler.app import database

@@ -306,5 +306,6 @@ class Installation:
                 parse_filter=self.parse_filter,
                 limits=self.limits,
                 stopping=self.stopping,
-            )
+            ),
+            is_probes_only=not self.is_api,
         )

@@ -16,6 +16,7 @@ import uvicorn
 
 from llm_scheduler.app.firstrun import first_model, welcome
 from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.watchdog import Watchdog
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.security.folderlock import FolderLock
 from llm_scheduler.telemetry import logs
@@ -72,7 +73,11 @@ def serve(settings: Settings, *, is_sampling: bool = False) -> None:
 
 
 def _locks(settings: Settings) -> list[FolderLock]:
-    """One for the data folder, and one beside a database that lives elsewhere."""
+    """One for the data folder, and one beside a file that lives elsewhere; none where processes share all."""
+    if settings.is_cluster:
+        return []
+    if settings.is_mysql:
+        return [FolderLock(settings.data_dir)]
     locks = [FolderLock(settings.data_dir)]
     database = settings.database_path.absolute()
     if database.parent != settings.data_dir.absolute():
@@ -100,7 +105,7 @@ def _listen(settings: Settings) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind((settings.host, settings.port))
+        listener.bind((settings.host, _port(settings)))
     except OSError as error:
         listener.close()
         raise StoreUnusableError(
@@ -110,6 +115,11 @@ def _listen(settings: Settings) -> socket.socket:
     listener.listen(2048)
     listener.set_inheritable(False)
     return listener
+
+
+def _port(settings: Settings) -> int:
+    """A worker answers probes only, on a free port unless one was chosen: several may share a host."""
+    return 0 if settings.role == "worker" and "port" not in settings.model_fields_set else settings.port
 
 
 async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool) -> None:
@@ -132,10 +142,15 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping, number)
     note = await first_model(installation.models) if is_sampling else None
+    watchdog = Watchdog()
+    watchdog.begin()
     gc.freeze()
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
     port = listener.getsockname()[1]
-    sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note))
+    if settings.role == "worker":
+        _log.info("worker_started", probes=f"http://{settings.host}:{port}/readyz", models=settings.models or "all")
+    else:
+        sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note))
     sys.stdout.flush()
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await installation.drain(settings.grace_s)
@@ -143,6 +158,7 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     server.should_exit = True
     await serving
     await installation.close()
+    watchdog.stop()
     _log.info("stopped")
 
 

@@ -13,7 +13,8 @@ from llm_scheduler.cli.invocation import here, server_options
 from llm_scheduler.cli.lazy import Entry, LazyGroup
 
 _COMMANDS: Final = {
-    "serve": Entry("llm_scheduler.cli.serve:serve", "Run the server: API and worker in one process."),
+    "serve": Entry("llm_scheduler.cli.serve:serve", "Run the server: API, worker or both."),
+    "worker": Entry("llm_scheduler.cli.serve:worker", "Run a worker only: tasks, no API."),
     "demo": Entry("llm_scheduler.cli.demo:demo", "Run a throw-away server with sample traffic."),
     "submit": Entry("llm_scheduler.cli.submit:submit", "Hand over one task; wait for it or stream it."),
     "run": Entry("llm_scheduler.cli.run.command:run", "Work through a JSONL file; safe to interrupt and repeat."),
