@@ -58,6 +58,7 @@ class Heartbeat:
         self._fence_at_s = float("inf")
         self._began_s: float | None = None
         self._has_reached: bool | None = None
+        self._was_away = False
         self._poked = asyncio.Event()
         self.reached_since_s: float | None = None
         """Since when every beat got through; None while they fail."""
@@ -150,11 +151,13 @@ class Heartbeat:
         self._fence_at_s = asked_s + FENCE_AFTER_S
         self._has_reached = True
         if self.reached_since_s is None:
-            self.reached_since_s = asked_s
-            _log.info("record_reached", session_id=self.session_id)
+            if self._was_away:
+                _log.info("record_reached_again", session_id=self.session_id)
+            self.reached_since_s, self._was_away = asked_s, False
 
     def _failed(self, why: str) -> None:
         if self.reached_since_s is not None:
+            self._was_away = True
             _log.warning("record_not_reached", session_id=self.session_id, error=why, calls=len(self._running))
         self.reached_since_s = None
 
