@@ -122,6 +122,11 @@ SELECT_KEYS: Final = (
     "FROM idempotency_keys k LEFT JOIN tasks t ON t.id = k.task_id "
     f"WHERE k.tenant_id = ? AND k.`key` IN ({marks(64)})"
 )
+DROP_KEY: Final = "DELETE FROM idempotency_keys WHERE tenant_id = ? AND `key` = ?"
+SELECT_MODELS: Final = "SELECT id FROM models WHERE id IN ({ids})"
+MODEL_NOW: Final = (
+    "SELECT version, created_at, current_workers, total_requests, success_requests FROM models WHERE id = ?"
+)
 RESULT_ROW: Final = (
     "task_id",
     "tenant_id",
@@ -261,6 +266,8 @@ DELETE_TASKS: Final = (
     "DELETE FROM task_deadlines WHERE task_id IN ({ids})",
     f"DELETE FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}",
 )
+
+SELECT_TENANTS: Final = "SELECT id, tenant_id FROM tasks WHERE id IN ({ids})"
 
 SELECT_DUE: Final = (
     "SELECT id, tenant_id FROM tasks WHERE status = 'scheduled' AND eligible_at <= ? ORDER BY eligible_at, id LIMIT ?"

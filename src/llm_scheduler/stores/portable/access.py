@@ -21,7 +21,7 @@ Row = list[Any]
 
 
 class Reader(Protocol):
-    """One read transaction: everything in it sees the same moment."""
+    """A few queries in a row; all see the same moment if a snapshot was asked for."""
 
     def rows(self, columns: tuple[str, ...], query: str, params: Sequence[object] = ()) -> list[Row]:
         """All rows of a query whose columns have these names."""
@@ -39,8 +39,8 @@ class Reader(Protocol):
 class Transaction(Protocol):
     """Statements of one group commit. `now` is the time of everything in it.
 
-    What is read here stays as it was read until the commit: the engine holds the write lock, or
-    locks the rows that `rows` and `rows_in` give.
+    Rows that a move judges by stay as they were read until the commit: the engine holds the write lock,
+    or locks what `rows` and `rows_in` give (`stores/mysql/locking.py` says which).
     """
 
     @property
@@ -97,6 +97,17 @@ class Transaction(Protocol):
         """Insert rows, or write `changed` where the key is there already."""
         ...
 
+    def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:
+        """Add to the counters of one row: `statement` takes the amounts, then the key.
+
+        May be put off until the commit, for rows that all transactions change should be held briefly.
+        """
+        ...
+
+    def guard(self, name: str, *, is_exclusive: bool = False) -> None:
+        """Until the commit nobody else holds this name exclusively; nobody holds it at all if `is_exclusive`."""
+        ...
+
     def new_ids(self, name: str, count: int) -> Iterable[int]:
         """So many unused ids, ascending."""
         ...
@@ -115,10 +126,16 @@ class Access:
         """Have all jobs of this kind in the next transaction run as one."""
         raise NotImplementedError
 
-    async def _write(self, move: Callable[[Transaction], T]) -> T:
-        """Run in the next transaction."""
+    async def _write(self, move: Callable[[Transaction], T], *, is_loose: bool = False) -> T:
+        """Run in the next transaction. Loose: each statement may stand alone and be done twice without harm."""
         raise NotImplementedError
 
-    async def _read(self, query: Callable[[Reader], T]) -> T:
-        """Run on one of the readers."""
+    async def _read(self, query: Callable[[Reader], T], *, is_snapshot: bool = False, may_lag: bool = False) -> T:
+        """Run on one of the readers.
+
+        Args:
+            query: what to ask.
+            is_snapshot: all queries in it must see the same moment.
+            may_lag: a replica may answer, if it has what this process wrote.
+        """
         raise NotImplementedError

@@ -143,10 +143,10 @@ def _rescue_line(row: Row, level: str, message: str) -> lines.Line:
 
 def log(transaction: Transaction, said: Sequence[TaskLog]) -> None:
     """Append lines that others wrote; those of tasks that are gone are dropped."""
-    query = "SELECT id, tenant_id FROM tasks WHERE id IN ({ids})"
-    found = transaction.rows_in(("id", "tenant_id"), query, _sorted([line.task_id for line in said]))
+    ids = _sorted([line.task_id for line in said])
+    found = transaction.rows_in(("id", "tenant_id"), statements.SELECT_TENANTS, ids)
     tenants: dict[int, int] = {row[0]: row[1] for row in found}
-    ids = transaction.new_ids("task_logs", len(said))
+    log_ids = transaction.new_ids("task_logs", len(said))
     rows = [
         (
             log_id,
@@ -157,7 +157,7 @@ def log(transaction: Transaction, said: Sequence[TaskLog]) -> None:
             line.message,
             None if line.data is None else orjson.dumps(line.data, default=str).decode(),
         )
-        for log_id, line in zip(ids, said, strict=True)
+        for log_id, line in zip(log_ids, said, strict=True)
         if line.task_id in tenants
     ]
     transaction.insert("task_logs", lines.LOG_ROW, rows)

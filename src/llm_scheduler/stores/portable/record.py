@@ -151,7 +151,7 @@ def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:
     ]
     transaction.insert("results", statements.RESULT_ROW, results)
     for model_id, count in Counter(one.end.model_id for one in completed).items():
-        transaction.run(statements.COUNT_REQUESTS, (0, count, model_id))
+        transaction.add_up(statements.COUNT_REQUESTS, (0, count), model_id)
 
 
 def _move(transaction: Transaction, group: list[_Accepted]) -> None:

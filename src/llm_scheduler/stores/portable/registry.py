@@ -77,9 +77,7 @@ def add_model(transaction: Transaction, model: Model) -> Model:
 
 def save_model(transaction: Transaction, model: Model) -> Model:
     """Every column but the counters, which belong to START and DONE."""
-    query = "SELECT version, created_at, current_workers, total_requests, success_requests FROM models WHERE id = ?"
-    columns = ("version", "created_at", *COUNTERS)
-    found = transaction.rows(columns, query, (model.id,))
+    found = transaction.rows(("version", "created_at", *COUNTERS), statements.MODEL_NOW, (model.id,))
     if not found:
         raise ModelNotFoundError(model.name)
     _check_name(transaction, model)
@@ -110,6 +108,7 @@ def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
 
     The model goes last: after a crash half-way it is still there, to be removed again.
     """
+    transaction.guard("models", is_exclusive=True)
     name = transaction.value("SELECT name FROM models WHERE id = ?", (model_id,))
     if name is None:
         return False

@@ -95,7 +95,7 @@ def _write(transaction: Transaction, groups: dict[tuple[int, int], list[StartedT
             )
     transaction.insert("attempts", statements.ATTEMPT_NEW, attempts)
     for model_id, count in requests.items():
-        transaction.run(statements.COUNT_REQUESTS, (count, 0, model_id))
+        transaction.add_up(statements.COUNT_REQUESTS, (count, 0), model_id)
     lines.write(
         transaction,
         [

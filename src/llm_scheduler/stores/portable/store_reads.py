@@ -31,11 +31,11 @@ class ReadCalls(Access):
     ) -> Page:
         """One page by (created_at, id)."""
         order = filters.PageOrder(limit, filters.unpacked_cursor(cursor), is_ascending)
-        return await self._read(lambda reader: reads.tasks(reader, where, order))
+        return await self._read(lambda reader: reads.tasks(reader, where, order), may_lag=True)
 
     async def counts(self, where: TaskFilter) -> Mapping[Status, int]:
         """How many of each status."""
-        return await self._read(lambda reader: reads.counts(reader, where))
+        return await self._read(lambda reader: reads.counts(reader, where), may_lag=True)
 
     async def attempts(self, task_id: TaskId) -> Sequence[Attempt]:
         """Starts, oldest first."""
@@ -64,22 +64,22 @@ class ReadCalls(Access):
     async def recent_starts(self, window_s: float) -> Sequence[PastStart]:
         """Attempts that started within the window."""
         since = self._clock.now() - round(window_s * 1000)
-        return await self._read(lambda reader: reads.recent_starts(reader, since))
+        return await self._read(lambda reader: reads.recent_starts(reader, since), is_snapshot=True)
 
     async def recent(self, window_s: int) -> Recent:
         """The last `window_s` seconds."""
         since = self._clock.now() - window_s * 1000
-        return await self._read(lambda reader: stats.recent(reader, since, window_s))
+        return await self._read(lambda reader: stats.recent(reader, since, window_s), is_snapshot=True, may_lag=True)
 
     async def usage(self, group_by: str, since: Millis | None, until: Millis | None) -> Sequence[UsageRow]:
         """Tokens and cost by `model`, `tenant` or `day`."""
-        return await self._read(lambda reader: stats.usage(reader, group_by, since, until))
+        return await self._read(lambda reader: stats.usage(reader, group_by, since, until), may_lag=True)
 
     async def days(self, first: str, last: str) -> Sequence[DayStats]:
         """Stored days."""
-        return await self._read(lambda reader: stats.days(reader, first, last))
+        return await self._read(lambda reader: stats.days(reader, first, last), may_lag=True)
 
     async def roll_up(self, day: str) -> None:
         """Compute on a reader, so that writing goes on; store the row."""
-        figures = await self._read(lambda reader: stats.measure_day(reader, day))
+        figures = await self._read(lambda reader: stats.measure_day(reader, day), is_snapshot=True)
         await self._write(lambda transaction: stats.save_day(transaction, figures))

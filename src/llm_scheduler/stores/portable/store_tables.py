@@ -44,15 +44,15 @@ class TableCalls(Access):
 
     async def beat(self, session_id: SessionId, vitals: Vitals) -> BeatAnswer:
         """Renew; learn what to stop."""
-        return await self._write(lambda transaction: registry.beat(transaction, session_id, vitals))
+        return await self._write(lambda transaction: registry.beat(transaction, session_id, vitals), is_loose=True)
 
     async def close_session(self, session_id: SessionId) -> None:
         """Leave in good order."""
-        await self._write(lambda transaction: registry.close_session(transaction, session_id))
+        await self._write(lambda transaction: registry.close_session(transaction, session_id), is_loose=True)
 
     async def bury(self, ttl_s: float) -> int:
         """Mark sessions dead that missed their ttl."""
-        return await self._write(lambda transaction: registry.bury(transaction, ttl_s))
+        return await self._write(lambda transaction: registry.bury(transaction, ttl_s), is_loose=True)
 
     async def sessions(self, *, alive_only: bool = True) -> Sequence[Session]:
         """Worker processes, newest first."""
@@ -86,7 +86,7 @@ class TableCalls(Access):
 
     async def set_current_workers(self, counts: Mapping[ModelId, int]) -> None:
         """Attempts that run now, by model."""
-        await self._write(lambda transaction: registry.set_current_workers(transaction, counts))
+        await self._write(lambda transaction: registry.set_current_workers(transaction, counts), is_loose=True)
 
     async def add_action(self, action: str, filter_json: str, priority: int | None) -> ActionProgress:
         """Begin a bulk action."""
@@ -97,7 +97,9 @@ class TableCalls(Access):
     ) -> None:
         """Note progress."""
         counts = (seen, changed)
-        await self._write(lambda transaction: registry.save_action(transaction, action_id, counts, status, error))
+        await self._write(
+            lambda transaction: registry.save_action(transaction, action_id, counts, status, error), is_loose=True
+        )
 
     async def action(self, action_id: int) -> ActionProgress | None:
         """How far it is."""

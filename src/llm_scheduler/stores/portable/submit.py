@@ -34,6 +34,7 @@ class _Use(NamedTuple):
 def submit_all(transaction: Transaction, lists: list[Sequence[NewTask]]) -> list[Sequence[Submitted] | SchedulerError]:
     """Insert the tasks of each list, or refuse the list as a whole."""
     used = _used_keys(transaction, lists)
+    dangling = {key for key, use in used.items() if use.is_dangling}
     known = _known_models(transaction, lists)
     outcomes: list[Sequence[Submitted] | SchedulerError] = []
     fresh: list[tuple[NewTask, Submitted]] = []
@@ -41,13 +42,15 @@ def submit_all(transaction: Transaction, lists: list[Sequence[NewTask]]) -> list
         refused = _refusal(tasks, known, used)
         outcomes.append(refused or _submitted(transaction, tasks, used, fresh))
     if fresh:
+        _take_keys(transaction, fresh, dangling)
         _insert(transaction, fresh)
     return outcomes
 
 
 def _known_models(transaction: Transaction, lists: list[Sequence[NewTask]]) -> set[int]:
     wanted = {task.model_id for tasks in lists for task in tasks}
-    found = transaction.rows_in(("id",), "SELECT id FROM models WHERE id IN ({ids})", sorted(wanted))
+    transaction.guard("models")
+    found = transaction.rows_in(("id",), statements.SELECT_MODELS, sorted(wanted))
     return {row[0] for row in found}
 
 
@@ -118,16 +121,24 @@ def _submitted(
     return answers
 
 
+def _take_keys(
+    transaction: Transaction, fresh: list[tuple[NewTask, Submitted]], dangling: set[tuple[int, str]]
+) -> None:
+    """An INSERT, in order: of two processes that use a key at once the second is told by the primary key."""
+    keys = sorted(
+        (task.tenant_id, task.idempotency_key, task.fingerprint or "", new.task_id, transaction.now)
+        for task, new in fresh
+        if task.idempotency_key is not None
+    )
+    for tenant_id, key, *_ in keys:
+        if (tenant_id, key) in dangling:
+            transaction.run(statements.DROP_KEY, (tenant_id, key))
+    transaction.insert("idempotency_keys", KEY_ROW, keys)
+
+
 def _insert(transaction: Transaction, fresh: list[tuple[NewTask, Submitted]]) -> None:
     now = transaction.now
     transaction.insert("tasks", statements.TASK_NEW, [_task_row(task, new, now) for task, new in fresh])
-    keys = [
-        (task.tenant_id, task.idempotency_key, task.fingerprint or "", new.task_id, now)
-        for task, new in fresh
-        if task.idempotency_key is not None
-    ]
-    if keys:
-        transaction.upsert("idempotency_keys", KEY_ROW, ("fingerprint", "task_id", "created_at"), keys)
     pairs = [
         (task.tenant_id, name, value, now, new.task_id)
         for task, new in fresh

@@ -9,16 +9,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableError
 from llm_scheduler.stores import schema
-from llm_scheduler.stores.portable.record import record_all
-from llm_scheduler.stores.portable.start import start_all
+from llm_scheduler.stores.portable.kinds import touch
 from llm_scheduler.stores.portable.store_reads import ReadCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
 from llm_scheduler.stores.portable.store_tasks import TaskCalls
-from llm_scheduler.stores.portable.submit import submit_all
 from llm_scheduler.stores.sqlite import planner
 from llm_scheduler.stores.sqlite.connection import BUSY_TIMEOUT_MS, outage
 from llm_scheduler.stores.sqlite.readers import Readers
-from llm_scheduler.stores.sqlite.writer import Writer, run_singly
+from llm_scheduler.stores.sqlite.writer import Writer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,10 +28,6 @@ if TYPE_CHECKING:
     from llm_scheduler.stores.sqlite.transaction import Transaction
 
 T = TypeVar("T")
-
-# In this order. Moves come before ends: a retry that is due at once must not be promoted in the commit that
-# records its failure, for the promoter could then be answered before the slot is released.
-KINDS = {"submit": submit_all, "start": start_all, "move": run_singly, "record": record_all}
 
 
 class SqliteStore(TaskCalls, TableCalls, ReadCalls):
@@ -52,7 +46,7 @@ class SqliteStore(TaskCalls, TableCalls, ReadCalls):
         """
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, _prepare, self._path)
-        self._writer = Writer(self._path, self._clock, self._meter, KINDS, loop)
+        self._writer = Writer(self._path, self._clock, self._meter, loop)
         self._writer.begin()
         self._readers = Readers(self._path)
 
@@ -70,7 +64,7 @@ class SqliteStore(TaskCalls, TableCalls, ReadCalls):
         Raises:
             StoreUnavailableError: it does not.
         """
-        await self._write(_touch)
+        await self._write(touch)
 
     def connections(self) -> int:
         """Open connections: the writer's and the readers'."""
@@ -82,17 +76,13 @@ class SqliteStore(TaskCalls, TableCalls, ReadCalls):
             raise StoreUnavailableError("it is not open.")
         return await self._writer.put(kind, payload)
 
-    async def _write(self, move: Callable[[Transaction], T]) -> T:
+    async def _write(self, move: Callable[[Transaction], T], *, is_loose: bool = False) -> T:
         return await self._merge("move", move)
 
-    async def _read(self, query: Callable[[Reader], T]) -> T:
+    async def _read(self, query: Callable[[Reader], T], *, is_snapshot: bool = False, may_lag: bool = False) -> T:
         if self._readers is None:
             raise StoreUnavailableError("it is not open.")
         return await self._readers.read(query)
-
-
-def _touch(transaction: Transaction) -> None:
-    transaction.run("UPDATE id_blocks SET next_id = next_id WHERE name = ?", ("tasks",))
 
 
 def _prepare(path: Path) -> None:

@@ -115,6 +115,13 @@ class Transaction:
         for part in _cut(rows):
             self.run(statements.upsert(table, columns, changed, len(part), "sqlite"), _flat(part))
 
+    def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:
+        """Add to the counters of one row."""
+        self.run(statement, (*amounts, key))
+
+    def guard(self, name: str, *, is_exclusive: bool = False) -> None:
+        """The write lock holds everything already."""
+
     def new_ids(self, name: str, count: int) -> Iterable[int]:
         """So many unused ids, ascending."""
         return self._ids.take(self._connection, name, count)

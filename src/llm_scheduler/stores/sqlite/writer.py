@@ -10,22 +10,21 @@ from __future__ import annotations
 import queue
 import sqlite3
 import threading
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llm_scheduler.domain.errors import SchedulerError, StoreUnavailableError
+from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.stores.portable.kinds import KINDS, LARGEST_BATCH, run_merged
 from llm_scheduler.stores.sqlite.blocks import IdBlocks
 from llm_scheduler.stores.sqlite.connection import open_writer, outage, refusal
 from llm_scheduler.stores.sqlite.transaction import Transaction
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.meter import Meter
-
-LARGEST_BATCH: Final = 256
 
 
 class Job(NamedTuple):
@@ -37,20 +36,16 @@ class Job(NamedTuple):
 
 
 class Writer:
-    """Runs jobs; `kinds` says how all jobs of one kind run together, in the order in which kinds run.
-
-    A kind answers with one outcome per job; an outcome that is an exception is raised to its caller.
-    """
+    """Runs jobs of the `KINDS`."""
 
     def __init__(
         self,
         path: Path,
         clock: Clock,
         meter: Meter,
-        kinds: Mapping[str, Callable[[Transaction, list[Any]], list[Any]]],
         loop: asyncio.AbstractEventLoop,
     ) -> None:
-        self._path, self._clock, self._meter, self._kinds, self._loop = path, clock, meter, kinds, loop
+        self._path, self._clock, self._meter, self._loop = path, clock, meter, loop
         self._jobs: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._ids = IdBlocks()
         self._connection: sqlite3.Connection | None = open_writer(path)
@@ -152,14 +147,7 @@ class Writer:
 
     def _merged(self, connection: sqlite3.Connection, batch: list[Job]) -> list[Any]:
         transaction = Transaction(connection, self._ids, self._clock.now())
-        outcomes: list[Any] = [None] * len(batch)
-        for kind, run in self._kinds.items():
-            places = [place for place, job in enumerate(batch) if job.kind == kind]
-            if places:
-                answers = run(transaction, [batch[place].payload for place in places])
-                for place, answer in zip(places, answers, strict=True):
-                    outcomes[place] = answer
-        return outcomes
+        return run_merged(transaction, [(job.kind, job.payload) for job in batch])
 
     def _one_by_one(self, connection: sqlite3.Connection, batch: list[Job]) -> list[Any]:
         transaction = Transaction(connection, self._ids, self._clock.now())
@@ -168,7 +156,7 @@ class Writer:
             before = self._ids.snapshot()
             connection.execute("SAVEPOINT job")
             try:
-                outcomes += self._kinds[job.kind](transaction, [job.payload])
+                outcomes += KINDS[job.kind](transaction, [job.payload])
             except Exception as error:
                 if outage(error) is not None:
                     raise
@@ -193,14 +181,3 @@ class Writer:
                 job.future.set_exception(outcome)
             else:
                 job.future.set_result(outcome)
-
-
-def run_singly(transaction: Transaction, moves: list[Callable[[Transaction], Any]]) -> list[Any]:
-    """The kind of everything that is not worth merging: one after the other."""
-    outcomes: list[Any] = []
-    for move in moves:
-        try:
-            outcomes.append(move(transaction))
-        except SchedulerError as error:  # refused before anything was written
-            outcomes.append(error)
-    return outcomes
