@@ -15,6 +15,8 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.caches.layered import LayeredCache
+from llm_scheduler.caches.memory import MemoryCache
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
@@ -101,7 +103,9 @@ class Installation:
         self.feed = self._make_feed()
         self.running = RunningCalls()
         self.catalogue = Catalogue(KINDS, settings.strategy)
-        self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock)
+        near = MemoryCache(self.clock, note_evicted=lambda count: self.meter.cache_evicted("catalogue", count))
+        self.configured = LayeredCache("catalogue", near, self.meter)
+        self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
         self.tasks.max_input_bytes = settings.max_input_bytes
         self.parse_filter = filter_parser(self.catalogue)
@@ -225,6 +229,7 @@ class Installation:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.models.close()
+        await self.configured.close()
         with contextlib.suppress(SchedulerError):
             await self.heartbeat.close()
         await self.store.close()

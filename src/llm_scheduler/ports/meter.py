@@ -46,3 +46,15 @@ class Meter(Protocol):
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered; `route` is the template, never the path."""
         ...
+
+    def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
+        """A level (`memory`, `shared`) of a cache of that name was asked."""
+        ...
+
+    def cache_evicted(self, cache: str, count: int) -> None:
+        """Entries of a memory level had to make room."""
+        ...
+
+    def response_cache(self, outcome: str, count: int) -> None:
+        """Tasks that ask for the response cache: `hit`, `miss` or `joined` (they follow an equal one in flight)."""
+        ...

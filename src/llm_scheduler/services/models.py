@@ -12,6 +12,7 @@ from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
 from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.domain.task import TaskError, Usage
     from llm_scheduler.ports.broker import Broker
+    from llm_scheduler.ports.cache import ReadThrough
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.store import Store
@@ -46,20 +48,57 @@ class Trial(NamedTuple):
 class Models:
     """The one place that changes models; keeps record, catalogue, broker and open providers in step."""
 
-    def __init__(self, store: Store, broker: Broker, catalogue: Catalogue, vault: Vault, clock: Clock) -> None:
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        vault: Vault,
+        clock: Clock,
+        cache: ReadThrough | None = None,
+    ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
-        self._vault, self._clock = vault, clock
+        self._vault, self._clock, self._cache = vault, clock, cache
         self._open: dict[ModelId, tuple[int, Provider]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # A change is read, merged and written: two at once would lose one.
         self._changing = asyncio.Lock()
 
     async def load(self) -> None:
-        """Take models and tenants over from the record and tell the broker their limits."""
-        self._catalogue.replace(await self._store.models(), await self._store.tenants())
+        """Take models and tenants over, from the nearest cache or the record, and tell the broker their limits.
+
+        May be called again at any time: what was removed elsewhere goes, and what is known here in a
+        newer version than the cache has stays.
+        """
+        found = await self._configured()
+        newest = [self._newer(model) for model in found.models]
+        for model_id in self._open.keys() - {model.id for model in newest}:
+            self._close_later(self._open.pop(model_id)[1])
+        self._catalogue.replace(newest, found.tenants)
         await self._broker.set_rules([self._catalogue.rules(model) for model in self._catalogue.models()])
         for tenant in self._catalogue.tenants():
             await self._broker.set_tenant_limit(tenant.id, tenant.max_workers)
+
+    async def _configured(self) -> Configured:
+        if self._cache is None:
+            return await self._recorded()
+        kept = await self._cache.fetch(CATALOGUE_KEY, self._packed)
+        return await self._recorded() if kept is None else unpacked(kept)
+
+    async def _recorded(self) -> Configured:
+        return Configured(await self._store.models(), await self._store.tenants())
+
+    async def _packed(self) -> bytes:
+        return packed(await self._recorded())
+
+    def _newer(self, model: Model) -> Model:
+        known = self._catalogue.by_id(model.id)
+        return known if known is not None and known.version > model.version else model
+
+    async def changed(self) -> None:
+        """The record has other models or tenants than before: every copy of them, here or elsewhere, is to go."""
+        if self._cache is not None:
+            await self._cache.drop([CATALOGUE_KEY])
 
     def list(self) -> list[Model]:
         """All, by name; secrets in their configs are sealed."""
@@ -146,6 +185,7 @@ class Models:
         """
         model = self.get(name, tenant_id)
         await self._store.remove_model(model.id)
+        await self.changed()
         self._catalogue.forget(model.id)
         await self._broker.drop_lane(model.id)
         opened = self._open.pop(model.id, None)
@@ -248,6 +288,7 @@ class Models:
 
     async def _adopt(self, model: Model) -> None:
         self._catalogue.put(model)
+        await self.changed()
         await self._broker.set_rules([self._catalogue.rules(model)])
 
     async def replace_lane(self, model: Model) -> None:

@@ -59,6 +59,15 @@ class PrometheusMeter:
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
         )
         self._repairs = Counter("reconciler_repairs_total", "What was mended", ["kind"], registry=registry)
+        self._cache = Counter(
+            "cache_requests_total", "Lookups by level and outcome", ["cache", "level", "outcome"], registry=registry
+        )
+        self._evictions = Counter(
+            "cache_evictions_total", "Entries that made room", ["cache", "level"], registry=registry
+        )
+        self._responses = Counter(
+            "response_cache_total", "Tasks that ask for a stored answer", ["outcome"], registry=registry
+        )
         self._api = Histogram(
             "api_request_duration_seconds",
             "API requests",
@@ -125,6 +134,18 @@ class PrometheusMeter:
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered."""
         self._api.labels(method, route, str(status)).observe(seconds)
+
+    def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
+        """A level of a cache was asked."""
+        self._cache.labels(cache, level, "hit" if is_hit else "miss").inc()
+
+    def cache_evicted(self, cache: str, count: int) -> None:
+        """Entries of a memory level made room."""
+        self._evictions.labels(cache, "memory").inc(count)
+
+    def response_cache(self, outcome: str, count: int) -> None:
+        """Tasks that ask for a stored answer, by what they got."""
+        self._responses.labels(outcome).inc(count)
 
     def observe_queues(self, depths: Iterable[LaneDepth], names: Mapping[ModelId, str], now_ms: int) -> None:
         """Set the queue gauges from a fresh look at the broker; lanes that are gone disappear."""
