@@ -31,6 +31,13 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
+def listens(port: int) -> bool:
+    """Whether something takes connections there."""
+    with socket.socket() as probe:
+        probe.settimeout(0.5)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 def wait_until(what: str, condition: Callable[[], Any], within_s: float = 30.0, every_s: float = 0.02) -> Any:
     """Ask until the answer is truthy, and give it; fail with `what` when time is up."""
     until = time.monotonic() + within_s
@@ -70,6 +77,10 @@ class Server:
         """What it wrote so far."""
         return (self.folder / "server.log").read_text(errors="replace")
 
+    def command(self) -> list[str]:
+        """How the process is started."""
+        return [sys.executable, "-m", "llm_scheduler", "serve", "--port", str(self.port)]
+
     def start(self, *, is_ready: bool = True, largest_file: int | None = None) -> None:
         """Start the process, and wait until it answers. `largest_file` in bytes stands in for a full disk."""
         environ = {key: value for key, value in os.environ.items() if not key.startswith("LLMS_")}
@@ -78,7 +89,7 @@ class Server:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "server.log").open("ab") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "llm_scheduler", "serve", "--port", str(self.port)],
+                self.command(),
                 env=environ,
                 cwd=ROOT,
                 stdout=log,

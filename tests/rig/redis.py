@@ -6,7 +6,7 @@ import socket
 import subprocess
 from typing import TYPE_CHECKING, Final
 
-from tests.live import free_port, wait_until
+from tests.live import free_port, listens, wait_until
 from tests.rig.process import Process, program
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class _Sentinel:
 
     def start(self) -> None:
         self.process.start()
-        wait_until("the sentinel listens", lambda: _listens(self.port), 20, 0.05)
+        wait_until("the sentinel listens", lambda: listens(self.port), 20, 0.05)
 
     def ask(self, *words: str) -> str:
         answer = subprocess.run(
@@ -188,7 +188,7 @@ def _low_port() -> int:
     """A free port whose cluster bus (port + 10000) is a port as well, and free."""
     while True:
         port = free_port()
-        if port <= 55_535 and not _listens(port + 10_000):
+        if port <= 55_535 and not listens(port + 10_000):
             return port
         if port > 55_535:
             with socket.socket() as probe:
@@ -198,9 +198,3 @@ def _low_port() -> int:
                     except OSError:
                         continue
                     return candidate
-
-
-def _listens(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.settimeout(0.5)
-        return probe.connect_ex(("127.0.0.1", port)) == 0
