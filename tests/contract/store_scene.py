@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.rig import mariadb
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, SessionId, TaskId
 from llm_scheduler.domain.model import Model
@@ -13,7 +14,9 @@ from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import AttemptOutcome, NewTask, Task, TaskError, Usage
 from llm_scheduler.ports.store import Recorded, StartedTask, StartOrder, Store, TaskFilter
+from llm_scheduler.stores.mysql import MysqlStore
 from llm_scheduler.stores.sqlite import SqliteStore
+from llm_scheduler.stores.tables import METADATA
 
 NOON = Millis(1_800_000_000_000)
 BOOM = TaskError("server_error", "the provider broke", is_retryable=True, http_status=500)
@@ -142,8 +145,35 @@ def sqlite_store(folder: Path, clock: StillClock, meter: CountingMeter) -> Store
     return SqliteStore(folder / "record.db", clock, meter)  # type: ignore[arg-type]  # the port's one call
 
 
+_EMPTIED = sorted(METADATA.tables.keys() - {"tenants", "id_blocks", "schema_floor"})
+_RESET = "; ".join(
+    [
+        *(f"DELETE FROM {name}" for name in _EMPTIED),  # noqa: S608 - our tables
+        "DELETE FROM tenants WHERE id <> 1",
+        "UPDATE tenants SET name = 'default', weight = 1, max_workers = NULL",
+        "UPDATE id_blocks SET next_id = 1",
+    ]
+)
+_used_by: list[Path] = []
+
+
+def mysql_url(folder: Path) -> str:
+    """The database of one test: empty (or not made yet) when another folder had it before."""
+    server, name = mariadb.shared(), "contract"
+    if not _used_by:
+        server.create(name)
+    elif _used_by[-1] != folder and "tasks" in server.sql("SHOW TABLES", name):
+        server.sql(_RESET, name)
+    _used_by.append(folder)
+    return server.url(name)
+
+
+def mysql_store(folder: Path, clock: StillClock, meter: CountingMeter) -> Store:
+    return MysqlStore(mysql_url(folder), clock, meter)  # type: ignore[arg-type]
+
+
 Maker = Callable[[Path, StillClock, CountingMeter], Store]
-MAKERS: dict[str, Maker] = {"sqlite": sqlite_store}
+MAKERS: dict[str, Maker] = {"sqlite": sqlite_store, "mysql": mysql_store}
 
 
 @asynccontextmanager

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import atexit
 import getpass
+import shutil
 import subprocess
+from functools import cache
+from pathlib import Path
+from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Final
 
 from tests.live import free_port, wait_until
@@ -11,7 +16,6 @@ from tests.rig.process import Process, program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
 USER: Final = "llms"
 PASSWORD: Final = "p@ss/w:rd"
@@ -111,12 +115,24 @@ class MariaDb:
         self.socket.unlink(missing_ok=True)
 
 
+@cache
+def shared() -> MariaDb:
+    """One server for all tests of this process that do not hurt it. Does not wait for its disk."""
+    folder = Path(mkdtemp(prefix="maria-"))
+    server = MariaDb(folder, ("--innodb-flush-log-at-trx-commit=0", "--innodb-buffer-pool-size=128M"))
+
+    def leave() -> None:
+        server.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(leave)
+    server.start()
+    return server
+
+
 def _short(folder: Path, port: int) -> Path:
     """A socket's path may have 107 bytes; pytest's folders are longer."""
     path = folder / "s"
     if len(str(path)) < 100:
         return path
-    from pathlib import Path as _Path
-    from tempfile import gettempdir
-
-    return _Path(gettempdir()) / f"maria-{port}.sock"
+    return Path(gettempdir()) / f"maria-{port}.sock"

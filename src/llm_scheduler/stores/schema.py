@@ -1,4 +1,11 @@
-"""The schema's age: bring a database to this program's revision, examine it, copy it."""
+"""The schema's age: bring a database to this program's revision, examine it, copy it.
+
+During a rolling upgrade older programs work beside newer ones, and are restarted beside them. So a
+migration only adds (a table, a column that has a default, an index), and the schema says in
+`schema_floor` the oldest revision whose programs may still use it. A program that finds a revision it
+does not know goes by that row. A migration that takes something away comes one release after the last
+program that used it, and raises the floor.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +17,12 @@ from typing import Final, NamedTuple
 
 from llm_scheduler.domain.errors import StoreUnusableError
 
-REVISIONS: Final = ("0001", "0002")
+REVISIONS: Final = ("0001", "0002", "0003")
 """Every revision this program knows, oldest first; a test compares it with `migrations/versions`."""
 HEAD: Final = REVISIONS[-1]
 COUNTED: Final = ("tasks", "attempts", "results", "task_logs", "models", "sessions")
 
-_ONE_AT_A_TIME: Final = threading.Lock()
+ONE_AT_A_TIME: Final = threading.Lock()
 """Alembic keeps what it works on in module globals. Between processes the database's own lock serves."""
 
 
@@ -26,10 +33,18 @@ class Examination(NamedTuple):
     is_current: bool
     problems: tuple[str, ...]
     counts: dict[str, int]
+    warnings: tuple[str, ...] = ()
+    """What is sound but set in a way that may cost data or speed."""
 
 
 def upgrade(url: str) -> None:
-    """Bring the database at an SQLAlchemy URL to `HEAD`; nothing happens if it is there already."""
+    """Bring the SQLite database at an SQLAlchemy URL to `HEAD`; nothing happens if it is there already."""
+    with ONE_AT_A_TIME:
+        migrate("head", url=url)
+
+
+def migrate(target: str, *, url: str = "", connection: object = None) -> None:
+    """Have Alembic lead a database to a revision, by URL or on an open connection, under `ONE_AT_A_TIME`."""
     # Imported here: it takes a quarter of a second, and most starts find the schema at head.
     from alembic import command
     from alembic.config import Config
@@ -37,8 +52,39 @@ def upgrade(url: str) -> None:
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
     config.set_main_option("sqlalchemy.url", url.replace("%", "%%"))
-    with _ONE_AT_A_TIME:
-        command.upgrade(config, "head")
+    config.attributes["connection"] = connection
+    command.upgrade(config, target)
+
+
+def needs_upgrade(revision: str | None) -> bool:
+    """Whether it is older than this program."""
+    return revision is None or revision in REVISIONS[:-1]
+
+
+def check_age(where: str, revision: str, floor: str | None) -> None:
+    """Pass what this program may use: a revision it knows, or a newer one whose floor it knows.
+
+    Raises:
+        StoreUnusableError: the schema is too new.
+    """
+    if revision not in REVISIONS and floor not in REVISIONS:
+        raise StoreUnusableError(
+            f"{where}: the database is at revision {revision}, this program knows {HEAD}: upgrade the program, "
+            "or restore a backup that an older release wrote."
+        )
+
+
+def check_owner(where: str, names: set[str]) -> None:
+    """Pass a database without tables, or with ours.
+
+    Raises:
+        StoreUnusableError: it is another program's.
+    """
+    if names and "alembic_version" not in names:
+        found = ", ".join(sorted(names)[:5])
+        raise StoreUnusableError(
+            f"{where} is another program's database (it holds: {found}); point LLMS_DATABASE_URL at another one."
+        )
 
 
 def sqlite_url(path: Path) -> str:
@@ -53,21 +99,14 @@ def revision_of(connection: sqlite3.Connection, path: Path) -> str | None:
         StoreUnusableError: it belongs to another program, or to a newer release of this one.
     """
     names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-    if "alembic_version" not in names:
-        if not names:
-            return None
-        found = ", ".join(sorted(names)[:5])
-        raise StoreUnusableError(
-            f"{path} is another program's database (it holds: {found}); point LLMS_DATABASE_URL at another file."
-        )
+    check_owner(str(path), names)
+    if not names:
+        return None
     row = connection.execute("SELECT version_num FROM alembic_version").fetchone()
     if row is None:
         return None
-    if row[0] not in REVISIONS:
-        raise StoreUnusableError(
-            f"{path}: the database is at revision {row[0]}, this program knows {HEAD}: upgrade the program, "
-            "or restore a backup that an older release wrote."
-        )
+    floor = connection.execute("SELECT revision FROM schema_floor").fetchone() if "schema_floor" in names else None
+    check_age(str(path), row[0], None if floor is None else floor[0])
     return str(row[0])
 
 

@@ -47,7 +47,18 @@ def padded(ids: Sequence[int], sizes: Sequence[int]) -> Iterator[Sequence[int]]:
 def insert(table: str, columns: tuple[str, ...], rows: int) -> str:
     """INSERT of several rows."""
     row = f"({marks(len(columns))})"
-    return f"INSERT INTO {_named(table, columns)} VALUES {','.join([row] * rows)}"
+    return insert_head(table, columns) + ",".join([row] * rows)
+
+
+@lru_cache(maxsize=64)
+def insert_head(table: str, columns: tuple[str, ...]) -> str:
+    """INSERT up to its first row."""
+    return f"INSERT INTO {_named(table, columns)} VALUES "
+
+
+def on_duplicate(changed: tuple[str, ...]) -> str:
+    """What MySQL shall do where a key is there already."""
+    return f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in changed)}"
 
 
 @lru_cache(maxsize=64)
@@ -55,7 +66,7 @@ def upsert(table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows:
     """INSERT of several rows, or the new values of `changed` where a key is there already."""
     text = insert(table, columns, rows)
     if dialect == "mysql":
-        return f"{text} ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in changed)}"
+        return text + on_duplicate(changed)
     key = ", ".join(column.name for column in METADATA.tables[table].primary_key)
     return f"{text} ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
 

@@ -283,3 +283,12 @@ ACTIONS: Final = Table(
     Column("error", Text),
     **BINARY_TEXT,
 )
+
+SCHEMA_FLOOR: Final = Table(
+    "schema_floor",
+    METADATA,
+    # One row: programs that know this revision may use the schema, however new it is.
+    Column("revision", String(32), nullable=False),
+    PrimaryKeyConstraint("revision"),
+    **CLUSTERED,
+)

@@ -76,16 +76,32 @@ async def test_a_damaged_database_is_refused(tmp_path: Path) -> None:
     assert "damaged" in await refusal(path)
 
 
-async def test_a_database_of_a_newer_program_is_refused(tmp_path: Path) -> None:
-    async with opened(sqlite_store, tmp_path):
-        pass
-    path = tmp_path / "record.db"
+async def newer(folder: Path, *, floor: str) -> Path:
+    """A record that a later release has upgraded, and that programs from `floor` on may use."""
+    async with opened(sqlite_store, folder) as scene:
+        await scene.submitted()
+    path = folder / "record.db"
     with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE schema_floor SET revision = ?", (floor,))
+        connection.execute("ALTER TABLE tasks ADD COLUMN mood TEXT DEFAULT 'calm'")
+    return path
 
-    said = await refusal(path)
+
+async def test_a_database_that_a_newer_program_changed_too_far_is_refused(tmp_path: Path) -> None:
+    said = await refusal(await newer(tmp_path, floor="9998"))
 
     assert f"at revision 9999, this program knows {schema.HEAD}: upgrade the program" in said
+
+
+async def test_during_a_rolling_upgrade_an_older_program_works_on_the_newer_schema(tmp_path: Path) -> None:
+    path = await newer(tmp_path, floor=schema.HEAD)
+
+    async with opened(sqlite_store, tmp_path) as scene:
+        await scene.complete(await scene.started((await scene.submitted())[0]))
+
+    found = schema.check(path)
+    assert (found.revision, found.is_current, found.counts["tasks"]) == ("9999", False, 2)
 
 
 async def test_a_database_of_another_program_is_refused_and_left_alone(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""How Alembic reaches the database: one transaction around everything, also in SQLite."""
+"""How Alembic reaches the database: in SQLite one transaction around everything, else the connection it is handed."""
 
 from __future__ import annotations
 
@@ -19,17 +19,23 @@ def _begin(connection: Any) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
-def _migrate() -> None:
-    url = context.config.get_main_option("sqlalchemy.url") or ""
-    engine = create_engine(url)
-    if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _leave_transactions_to_us)
-        event.listen(engine, "begin", _begin)
+def _migrate_file() -> None:
+    engine = create_engine(context.config.get_main_option("sqlalchemy.url") or "")
+    event.listen(engine, "connect", _leave_transactions_to_us)
+    event.listen(engine, "begin", _begin)
     with engine.begin() as connection:
-        context.configure(connection=connection, target_metadata=METADATA, transactional_ddl=True)
-        with context.begin_transaction():
-            context.run_migrations()
+        _migrate(connection, is_transactional=True)
     engine.dispose()
 
 
-_migrate()
+def _migrate(connection: Any, *, is_transactional: bool) -> None:
+    context.configure(connection=connection, target_metadata=METADATA, transactional_ddl=is_transactional)
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+_given = context.config.attributes.get("connection")
+if _given is None:
+    _migrate_file()
+else:
+    _migrate(_given, is_transactional=False)

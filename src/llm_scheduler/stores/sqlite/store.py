@@ -95,7 +95,7 @@ def _prepare(path: Path) -> None:
             connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
-            if revision != schema.HEAD:
+            if schema.needs_upgrade(revision):
                 schema.upgrade(schema.sqlite_url(path))
             planner.teach(connection)
     except (sqlite3.Error, OSError) as error:

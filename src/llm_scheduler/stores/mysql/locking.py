@@ -1,0 +1,68 @@
+"""Which selects of a move lock their rows.
+
+READ COMMITTED shows each statement its own moment, so a move must hold what it judges by. What only
+informs, or is written by the same transaction before, is not locked. Locks are taken in one order: a
+worker's session, tasks by ascending id, then what hangs on a task. Sweeps look without a lock first,
+for they seldom find anything, and pass over rows that others hold: two maintainers do not wait for
+each other.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llm_scheduler.stores import statements
+
+UPDATE: Final = " FOR UPDATE"
+SHARE: Final = " LOCK IN SHARE MODE"
+SKIP: Final = " FOR UPDATE SKIP LOCKED"
+
+LOCKS: Final = {
+    # START is valid while the session lives: whoever buries it waits for the starts under way.
+    statements.ALIVE_SESSIONS: SHARE,
+    statements.SELECT_STARTABLE: UPDATE,
+    statements.SELECT_FENCE: UPDATE,
+    statements.SELECT_UNFINISHED: UPDATE,
+    statements.SELECT_REVIVABLE: UPDATE,
+    statements.SELECT_TERMINAL: UPDATE,
+    statements.MODEL_NOW: UPDATE,
+    statements.SELECT_DUE: SKIP,
+    statements.SELECT_OVERDUE: SKIP,
+    statements.SELECT_ABANDONED: SKIP,
+}
+INFORMING: Final = frozenset(
+    {
+        statements.SELECT_KEYS,  # the primary key decides when a key is taken
+        statements.SELECT_MODELS,  # under the guard `models`
+        statements.COUNT_UNFINISHED,
+        statements.SELECT_FINISHED,  # each is locked when it is deleted
+        statements.SELECT_OLD_ATTEMPTS,  # changed only by who holds the task
+        statements.SELECT_QUEUED,
+        statements.SELECT_MOVED,
+        statements.SELECT_TENANTS,
+        statements.SELECT_STOPS,
+        statements.KEY_IN_USE,
+    }
+)
+
+# Deadlines are few, tasks many: MySQL is told where to begin.
+IN_THIS_ORDER: Final = {
+    statements.SELECT_OVERDUE: statements.SELECT_OVERDUE.replace("CROSS JOIN", "STRAIGHT_JOIN"),
+    statements.NEXT_EXPIRY: statements.NEXT_EXPIRY.replace("CROSS JOIN", "STRAIGHT_JOIN"),
+}
+
+
+def worded(query: str) -> str:
+    """The query as this engine should be asked."""
+    return IN_THIS_ORDER.get(query, query)
+
+
+def locking(query: str) -> str | None:
+    """The query with its lock; None if it takes none."""
+    lock = LOCKS.get(query)
+    return None if lock is None else worded(query) + lock
+
+
+def is_sweep(query: str) -> bool:
+    """Whether it seldom finds anything."""
+    return LOCKS.get(query) == SKIP

@@ -1,0 +1,124 @@
+"""`ports.store.Store` on MySQL or MariaDB."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+
+from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.stores.mysql import migrating
+from llm_scheduler.stores.mysql.address import parse
+from llm_scheduler.stores.mysql.blocks import IdBlocks
+from llm_scheduler.stores.mysql.committer import LOOSE, Committer
+from llm_scheduler.stores.mysql.readers import Readers
+from llm_scheduler.stores.mysql.replica import Replica
+from llm_scheduler.stores.mysql.server import Server
+from llm_scheduler.stores.portable.store_reads import ReadCalls
+from llm_scheduler.stores.portable.store_tables import TableCalls
+from llm_scheduler.stores.portable.store_tasks import TaskCalls
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.stores.portable.access import Reader, Transaction
+
+POOL: Final = 8
+
+T = TypeVar("T")
+
+
+class MysqlStore(TaskCalls, TableCalls, ReadCalls):
+    """The record that many processes share.
+
+    Submits have a committer of their own, so that a bulk insert does not delay a START; the other
+    connections read. With a pool of two, all writing goes through one.
+    """
+
+    def __init__(self, url: str, clock: Clock, meter: Meter, *, read_url: str | None = None, pool: int = POOL) -> None:
+        """Connect to nothing yet.
+
+        Args:
+            url: mysql://USER:PASSWORD@HOST[:PORT]/NAME, see `address.parse`.
+            clock: the time of all that is written; a `DatabaseClock` is anchored to the server's.
+            meter: counts commits.
+            read_url: of a replica for lists and figures.
+            pool: most connections to the primary, at least 2; to the replica at most half as many.
+
+        Raises:
+            StoreUnusableError: a URL is wrong.
+        """
+        self._clock, self._meter, self._pool = clock, meter, max(pool, 2)
+        self._server = Server(parse(url), clock)
+        self._read_address = None if read_url is None else parse(read_url)
+        self._bulk: Committer | None = None
+        self._moves: Committer | None = None
+        self._readers: Readers | None = None
+        self._replica: Replica | None = None
+
+    async def open(self) -> None:
+        """Check or make the schema, start writing.
+
+        Raises:
+            StoreUnusableError: no way in, of a newer program, or not ours.
+        """
+        connection = await migrating.prepare(self._server)
+        ids = IdBlocks()
+        shared = 1 if self._pool == 2 else 2
+        self._readers = Readers(self._server, self._pool - shared)
+        self._moves = Committer(self._server, self._clock, self._meter, ids, self._readers)
+        self._bulk = self._moves
+        if shared == 2:
+            self._bulk = Committer(self._server, self._clock, self._meter, ids, self._readers)
+            self._bulk.begin()
+        self._moves.begin(connection)
+        if self._read_address is not None:
+            self._replica = Replica(Server(self._read_address), max(self._pool // 2, 1), self._committers())
+
+    def _committers(self) -> list[Committer]:
+        return [one for one in dict.fromkeys((self._moves, self._bulk)) if one is not None]
+
+    async def close(self) -> None:
+        """Write what waits, then let go."""
+        for committer in self._committers():
+            await committer.close()
+        if self._readers is not None:
+            await self._readers.close()
+        if self._replica is not None:
+            await self._replica.close()
+
+    async def ping(self) -> None:
+        """Prove that a write transaction commits.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+        await self._write(_spend_an_id, is_loose=True)
+
+    def connections(self) -> int:
+        """Open connections, those to the replica too."""
+        pools = (self._readers, self._replica)
+        return sum(one.is_connected for one in self._committers()) + sum(len(one) for one in pools if one is not None)
+
+    async def _merge(self, kind: str, payload: Any) -> Any:
+        committer = self._bulk if kind == "submit" else self._moves
+        if committer is None:
+            raise StoreUnavailableError("it is not open.")
+        return await committer.put(kind, payload)
+
+    async def _write(self, move: Callable[[Transaction], T], *, is_loose: bool = False) -> T:
+        return await self._merge(LOOSE if is_loose else "move", move)
+
+    async def _read(self, query: Callable[[Reader], T], *, is_snapshot: bool = False, may_lag: bool = False) -> T:
+        if self._readers is None:
+            raise StoreUnavailableError("it is not open.")
+        if may_lag and self._replica is not None:
+            answer = await self._replica.read(query, is_snapshot=is_snapshot)
+            if answer is not None:
+                return answer[0]
+        return cast("T", await self._readers.read(query, is_snapshot=is_snapshot))
+
+
+def _spend_an_id(transaction: Transaction) -> None:
+    """A change that reaches the disk: to set a value to what it is writes nothing."""
+    transaction.run("UPDATE id_blocks SET next_id = next_id + 1 WHERE name = ?", ("system_stats",))
