@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.rig.proxy import Fate, Proxy
+from tests.rig.traps import Fate, Proxy
 
 REPLY_S = 5
 
