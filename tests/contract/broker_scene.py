@@ -1,6 +1,6 @@
 """A broker with a still clock, and short words for what tests do with it.
 
-Every implementation is made by one line of FACTORIES; the tests never look inside.
+Every implementation is made by one entry of FACTORIES; the tests never look inside.
 """
 
 from __future__ import annotations
@@ -8,14 +8,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import pytest
+from tests.rig.shared import empty_redis
 
 from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.brokers.redis.broker import RedisBroker
+from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
 from llm_scheduler.domain.placement import Placement, ShareRule
 from llm_scheduler.ports.broker import Claim, Entry, LaneDepth, LaneRules, Release
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from llm_scheduler.ports.broker import Broker, Slot
     from llm_scheduler.ports.clock import Clock
@@ -25,7 +28,21 @@ OTHER: Final = ModelId(2)
 ME: Final = SessionId(7)
 START: Final = 1_790_000_000_000
 
-FACTORIES: Final[Mapping[str, Callable[[Clock], Broker]]] = {"memory": MemoryBroker}
+
+async def _memory(clock: Clock) -> Broker:
+    return MemoryBroker(clock)
+
+
+async def _redis(clock: Clock) -> Broker:
+    """Of three shards, so that lanes live apart; opened as after its first rebuild."""
+    broker = RedisBroker(open_client(empty_redis().url), clock, shards=3)
+    token = await broker.begin_rebuild()
+    assert token is not None
+    assert await broker.finish_rebuild(token)
+    return broker
+
+
+FACTORIES: Final[Mapping[str, Callable[[Clock], Awaitable[Broker]]]] = {"memory": _memory, "redis": _redis}
 
 
 class StillClock:
@@ -126,7 +143,9 @@ class Scene:
 
 
 @pytest.fixture(params=sorted(FACTORIES))
-def scene(request: pytest.FixtureRequest) -> Scene:
+async def scene(request: pytest.FixtureRequest) -> AsyncIterator[Scene]:
     """A fresh broker of each kind."""
     clock = StillClock()
-    return Scene(FACTORIES[request.param](clock), clock)
+    broker = await FACTORIES[request.param](clock)
+    yield Scene(broker, clock)
+    await broker.close()

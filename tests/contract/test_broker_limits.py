@@ -290,7 +290,7 @@ async def test_no_true_minute_exceeds_its_limits_whatever_comes(
 ) -> None:
     """Random costs, arrivals and settlements (used at most what was reserved), counted as they were used."""
     clock = StillClock()
-    scene = Scene(FACTORIES[kind](clock), clock)
+    scene = Scene(await FACTORIES[kind](clock), clock)
     await scene.open(rules(tpm=tpm, rpm=rpm))
     calls: list[tuple[int, int]] = []
     open_calls: list[tuple[int, int, Claim]] = []
@@ -305,5 +305,6 @@ async def test_no_true_minute_exceeds_its_limits_whatever_comes(
             open_calls.remove(call)
         clock.advance_ms(gap_ms)
 
+    await scene.broker.close()
     assert most_in_a_minute(calls) <= max(tpm, max((used for _, used in calls), default=0))
     assert rpm is None or most_in_a_minute([(at, 1) for at, _ in calls]) <= rpm

@@ -1,0 +1,369 @@
+"""The broker of many processes: an index in Redis, decided by scripts there."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import defaultdict
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from zlib import crc32
+
+from llm_scheduler.brokers.bell import Bell
+from llm_scheduler.brokers.redis import scripts, wire
+from llm_scheduler.brokers.redis.listener import Listener
+from llm_scheduler.brokers.redis.shard import Shard
+from llm_scheduler.domain.errors import BrokerUnavailableError
+from llm_scheduler.domain.ids import Millis, ModelId
+from llm_scheduler.domain.placement import ShareRule
+from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, LaneDepth, Pulse
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
+
+    from llm_scheduler.brokers.redis.connection import Client
+    from llm_scheduler.brokers.redis.shard import Answer, Argument
+    from llm_scheduler.domain.ids import SessionId, TaskId, TenantId
+    from llm_scheduler.ports.broker import Claim, Entry, LaneRules, PastStart, Release, Slot
+    from llm_scheduler.ports.clock import Clock
+
+PAGE: Final = 500
+"""Tasks in one script call: a few milliseconds in which the server does nothing else."""
+POSITIONS: Final = 1000
+LOST_WAIT_MS: Final = 100
+AWAY_WAIT_MS: Final = 250
+_TTL_MS: Final = int(REBUILD_TTL_S * 1000)
+
+T = TypeVar("T")
+
+
+class RedisBroker:
+    """Implements `ports.broker.Broker`. All processes of an installation have the same prefix and as many shards.
+
+    `clock` None: the server's time counts, so that all processes go by one clock.
+    """
+
+    def __init__(self, client: Client, clock: Clock | None = None, *, prefix: str = "ls", shards: int = 1) -> None:
+        self._client = client
+        self._clock = clock
+        self._who = secrets.token_hex(8)
+        self._shards = [
+            Shard(client, f"{{{prefix}:{number}}}:epoch", self._who, self._now) for number in range(shards)
+        ]
+        self._bell = Bell()
+        self._listener = Listener(client, f"{prefix}:wake", self._who, self._bell)
+        self._rules: dict[ModelId, LaneRules] = {}
+        self._tenant_limits: dict[TenantId, int | None] = {}
+        self._waiting: dict[int, int] = {}
+        self._rebuilding: dict[str, list[Shard]] = {}
+        self._turn = 0
+        self._turns: dict[ModelId, int] = {}
+
+    # Rules
+
+    async def set_rules(self, rules: Sequence[LaneRules]) -> None:
+        """Replace the rules of these lanes; kept here as well, for an index that comes back empty."""
+        for one in rules:
+            known = self._rules.get(one.lane)
+            if known is None or one.version >= known.version:
+                self._rules[one.lane] = one
+        await self._each(self._by_shard(rules, lambda one: one.lane), self._send_rules)
+        self._bell.ring()
+
+    async def drop_lane(self, lane: ModelId) -> None:
+        """Forget the lane, what waits in it, its slots and its rules."""
+        self._rules.pop(lane, None)
+        self._heard(await self._shard(lane).look(scripts.DROP, (lane,)))
+        self._waiting.pop(lane, None)
+
+    async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of each lane at once for this tenant; None = no limit."""
+        self._tenant_limits[tenant_id] = max_workers
+        limits = [(tenant_id, max_workers)]
+        await self._each(dict.fromkeys(self._shards, limits), self._send_limits)
+        self._bell.ring()
+
+    # What waits
+
+    async def enqueue(self, entries: Sequence[Entry]) -> None:
+        """Add waiting tasks; one that waits or holds a slot already is left as it is."""
+        await self._each(self._by_shard(entries, lambda one: one.lane), self._enqueue)
+
+    async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
+        """Take waiting tasks out."""
+        shard = self._shard(lane)
+        for start in range(0, len(task_ids), PAGE):
+            tasks = [wire.of_id(task_id) for task_id in task_ids[start : start + PAGE]]
+            self._heard(await shard.look(scripts.REMOVE, (lane, *tasks)))
+
+    def waiting(self, lane: ModelId | None = None) -> int:
+        """Tasks that wait, as of the last call that looked into the lane."""
+        return sum(self._waiting.values()) if lane is None else self._waiting.get(lane, 0)
+
+    # Claim and release
+
+    async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
+        """Give slots to the next tasks of these lanes; with several shards first from the one with the lane served least recently."""
+        await self._listener.start()
+        seen = self._bell.rings
+        by_shard = self._by_shard(dict.fromkeys(lanes), lambda lane: lane)
+        in_turn = sorted(by_shard.items(), key=lambda one: min(self._turns.get(lane, 0) for lane in one[1]))
+        claims: list[Claim] = []
+        waits: list[int] = []
+        failure: BrokerUnavailableError | None = None
+        answered = 0
+        for shard, theirs in in_turn:
+            if len(claims) >= want and answered:
+                break
+            try:
+                wait_ms = await self._claim(shard, (wire.of_id(session), want - len(claims), *theirs), claims)
+            except BrokerUnavailableError as error:
+                failure, wait_ms = error, AWAY_WAIT_MS
+            else:
+                answered += 1
+            if wait_ms >= 0:
+                waits.append(wait_ms)
+        if failure is not None and not answered:
+            raise failure
+        self._turns.update((one.lane, turn) for turn, one in enumerate(claims, self._turn + 1))
+        self._turn += len(claims)
+        return ClaimAnswer(tuple(claims), min(waits) if waits and len(claims) < want else None, seen)
+
+    async def _claim(self, shard: Shard, arguments: tuple[Argument, ...], claims: list[Claim]) -> int:
+        """Add to the claims; the answer is how long to wait, or -1. Never sent twice: nobody would know the first."""
+        answer = self._heard(await shard.look(scripts.CLAIM, arguments, is_repeatable=False))
+        wait_ms, *given = answer.result
+        claims += map(wire.to_claim, given)
+        return wait_ms
+
+    async def release(self, releases: Sequence[Release]) -> None:
+        """Free slots, settle tokens, put tasks back."""
+        await self._each(self._by_shard(releases, lambda one: one.claim.lane), self._release)
+
+    async def throttle(self, lane: ModelId, for_ms: int) -> None:
+        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds."""
+        self._heard(await self._shard(lane).look(scripts.THROTTLE, (lane, for_ms * 1000)))
+
+    async def wait(self, seen: int, timeout_ms: int) -> int:
+        """Return when something has happened since `seen` that may let a claim succeed, or after the timeout."""
+        return await self._bell.wait(seen, timeout_ms)
+
+    # Repair
+
+    async def reconcile(
+        self, waiting: Sequence[Entry], running: Sequence[Slot], absent: Sequence[tuple[ModelId, TaskId]]
+    ) -> int:
+        """Mend towards the record: first drop what is absent, then adopt what runs, then add what waits."""
+        await self._renew()
+        pages: dict[Shard, tuple[list[Argument], list[Argument], list[Argument]]] = {}
+        for kind, said in enumerate(
+            (
+                [(lane, wire.of_id(task_id)) for lane, task_id in absent],
+                [(one.lane, wire.of_slot(one)) for one in running],
+                [(one.lane, wire.of_entry(one)) for one in waiting],
+            )
+        ):
+            for lane, blob in said:
+                pages.setdefault(self._shard(lane), ([], [], []))[kind].extend((lane, blob))
+        changes: list[int] = []
+
+        async def send(shard: Shard, items: tuple[list[Argument], list[Argument], list[Argument]]) -> None:
+            changes.append(await self._reconcile(shard, *items))
+
+        await self._each(pages, send)
+        return sum(changes)
+
+    async def _reconcile(
+        self, shard: Shard, absent: list[Argument], running: list[Argument], waiting: list[Argument]
+    ) -> int:
+        items = absent + running + waiting
+        changes = 0
+        for start in range(0, len(items), 2 * PAGE):
+            page = items[start : start + 2 * PAGE]
+            absent_here = min(max(len(absent) - start, 0), len(page)) // 2
+            running_here = min(max(len(absent) + len(running) - start, 0), len(page)) // 2 - absent_here
+            answer = self._heard(await shard.look(scripts.RECONCILE, (absent_here, running_here, *page)))
+            changes += answer.result
+        return changes
+
+    async def remember(self, starts: Sequence[PastStart]) -> None:
+        """Count these against RPM and TPM, oldest first, in place of whatever the lanes' limits knew."""
+        await self._renew()
+        await self._each(self._by_shard(starts, lambda one: one.lane), self._remember)
+
+    async def pulse(self) -> Sequence[Pulse]:
+        """How every shard is; each call lets its beat grow."""
+        answers = await asyncio.gather(*(shard.run(scripts.PULSE, ()) for shard in self._shards))
+        return [Pulse(number, epoch.decode() or None, beat) for number, (epoch, beat) in enumerate(answers)]
+
+    async def begin_rebuild(self, *, is_forced: bool = False) -> str | None:
+        """Ask to be the one who rebuilds the lost shards; whoever is sets the rules anew."""
+        token = secrets.token_hex(8)
+        won: list[Shard] = []
+
+        async def elect(shard: Shard, _: object) -> None:
+            if await shard.run(scripts.ELECT, (token, _TTL_MS, int(is_forced))):
+                won.append(shard)
+                await self._send_limits(shard, list(self._tenant_limits.items()))
+                await self._send_rules(shard, [one for one in self._rules.values() if self._shard(one.lane) is shard])
+
+        await self._each(dict.fromkeys(self._shards), elect)
+        if not won:
+            return None
+        self._rebuilding = {token: won}
+        return token
+
+    async def finish_rebuild(self, token: str) -> bool:
+        """Open for claims again, if no other rebuild has begun since."""
+        shards = self._rebuilding.pop(token, [])
+        epoch = secrets.token_hex(8)
+        answers = await asyncio.gather(
+            *(shard.run(scripts.FINISH, (token, epoch, self._who)) for shard in shards)
+        )
+        self._bell.ring()
+        return bool(answers) and all(answers)
+
+    async def lead(self, who: SessionId, ttl_s: float) -> bool:
+        """Whether this session is the one that does the sweeps which need only one, for so long."""
+        return bool(await self._shards[0].run(scripts.LEAD, (who, round(ttl_s * 1000))))
+
+    # Views
+
+    async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
+        """Every claim that is not released, of one lane or of all."""
+        found: list[Slot] = []
+        for one in [lane] if lane is not None else await self._lanes():
+            shard = self._shard(one)
+            flat = await shard.command("HGETALL", f"{shard.tag}{one}:h")
+            pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
+            found += [wire.to_slot(one, task, data) for task, data in pairs]
+        return found
+
+    async def position(self, lane: ModelId, task_id: TaskId) -> int | None:
+        """How many tasks of the same band come before it by order."""
+        shard, before, start = self._shard(lane), 0, 0
+        while True:
+            arguments = (lane, wire.of_id(task_id), start, PAGE, POSITIONS - before)
+            count, is_more = self._heard(await shard.look(scripts.POSITION, arguments)).result
+            before, start = before + count, start + PAGE
+            if count < 0 or before > POSITIONS:
+                return None
+            if not is_more:
+                return before
+
+    async def depths(self) -> Sequence[LaneDepth]:
+        """Every lane that has rules or content, by id."""
+        depths = [await self._depth(lane) for lane in sorted(await self._lanes())]
+        known = [depth for depth in depths if depth is not None]
+        self._waiting = {depth.lane: depth.waiting for depth in known}
+        return known
+
+    async def _depth(self, lane: ModelId) -> LaneDepth | None:
+        heads: list[int] = []
+        start = 0
+        while True:
+            answer = self._heard(await self._shard(lane).look(scripts.DEPTH, (lane, start, PAGE)))
+            has_rules, running, flat, oldest, is_more = answer.result
+            heads += [oldest] if oldest >= 0 else []
+            start += PAGE
+            if not is_more:
+                break
+        by_band = tuple(zip(flat[::2], flat[1::2], strict=True))
+        waiting = sum(count for _, count in by_band)
+        if not (has_rules or running or waiting):
+            return None
+        return LaneDepth(lane, waiting, running, by_band, Millis(min(heads)) if heads else None)
+
+    async def _lanes(self) -> list[ModelId]:
+        answers = await asyncio.gather(*(shard.command("SMEMBERS", f"{shard.tag}lanes") for shard in self._shards))
+        return [ModelId(int(lane)) for lanes in answers for lane in lanes]
+
+    async def close(self) -> None:
+        """Let go of connections, the client's among them."""
+        await self._listener.close()
+        await self._client.aclose()
+
+    # One shard at a time
+
+    async def _send_rules(self, shard: Shard, rules: Sequence[LaneRules]) -> None:
+        words = [
+            word
+            for one in rules
+            for word in wire.of_rules(one, is_fair=one.share_rule is ShareRule.VIRTUAL_TIME)
+        ]
+        self._heard(await shard.look(scripts.RULES, words))
+
+    async def _send_limits(self, shard: Shard, limits: Sequence[tuple[TenantId, int | None]]) -> None:
+        words: list[Argument] = [word for tenant, most in limits for word in (tenant, wire.of_limit(most))]
+        self._heard(await shard.look(scripts.TENANTS, words))
+
+    async def _enqueue(self, shard: Shard, entries: Sequence[Entry]) -> None:
+        for start in range(0, len(entries), PAGE):
+            words: list[Argument] = []
+            for one in entries[start : start + PAGE]:
+                words += (one.lane, wire.of_entry(one))
+            self._heard(await shard.look(scripts.ENQUEUE, words))
+
+    async def _release(self, shard: Shard, releases: Sequence[Release]) -> None:
+        for start in range(0, len(releases), PAGE):
+            page = releases[start : start + PAGE]
+            words: list[Argument] = []
+            for one in page:
+                back = b""
+                if one.back is not None and self._shard(one.back.lane) is shard:
+                    back = b"%d/" % one.back.lane + wire.of_entry(one.back)
+                used = wire.of_limit(one.used_tokens)
+                words += (one.claim.lane, wire.of_claim(one.claim), used, int(one.is_success), back)
+            freed = self._heard(await shard.look(scripts.RELEASE, words)).result
+            elsewhere = [
+                one.back
+                for one, is_freed in zip(page, freed, strict=True)
+                if is_freed and one.back is not None and self._shard(one.back.lane) is not shard
+            ]
+            if elsewhere:
+                await self.enqueue(elsewhere)
+
+    async def _remember(self, shard: Shard, starts: Sequence[PastStart]) -> None:
+        begun: set[ModelId] = set()
+        for start in range(0, len(starts), PAGE):
+            words: list[Argument] = []
+            for one in starts[start : start + PAGE]:
+                words += (one.lane, int(one.lane not in begun), one.started_at, one.tokens)
+                begun.add(one.lane)
+            self._heard(await shard.look(scripts.REMEMBER, words))
+
+    async def _renew(self) -> None:
+        """The rebuild that this process does, if any, goes on."""
+        for token, shards in self._rebuilding.items():
+            await asyncio.gather(*(shard.run(scripts.RENEW, (token, _TTL_MS)) for shard in shards))
+
+    # Parts
+
+    def _now(self) -> tuple[Argument, Argument]:
+        if self._clock is None:
+            return b"", b""
+        return self._clock.now(), round(self._clock.monotonic_s() * 1_000_000)
+
+    def _shard(self, lane: ModelId) -> Shard:
+        shards = self._shards
+        return shards[0] if len(shards) == 1 else shards[crc32(b"%d" % lane) % len(shards)]
+
+    def _by_shard(self, items: Iterable[T], lane_of: Callable[[T], ModelId]) -> dict[Shard, list[T]]:
+        found: defaultdict[Shard, list[T]] = defaultdict(list)
+        for one in items:
+            found[self._shard(lane_of(one))].append(one)
+        return found
+
+    def _heard(self, answer: Answer) -> Answer:
+        """Note what waits, and ring if a claim of this process may succeed now."""
+        self._waiting.update(answer.waiting)
+        if answer.is_news:
+            self._bell.ring()
+        return answer
+
+    @staticmethod
+    async def _each(items: dict[Shard, Any], send: Callable[[Shard, Any], Awaitable[None]]) -> None:
+        """Every shard gets its part, whatever becomes of the others; then the first failure is raised."""
+        answers = await asyncio.gather(*(send(shard, part) for shard, part in items.items()), return_exceptions=True)
+        for answer in answers:
+            if isinstance(answer, BaseException):
+                raise answer

@@ -1,0 +1,77 @@
+"""Wake-ups from other processes: one subscription that rings the bell of this one.
+
+What is lost while it is down costs little: workers ask each second anyway, and the bell rings once when it is back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import RedisClusterException, RedisError
+
+if TYPE_CHECKING:
+    from llm_scheduler.brokers.bell import Bell
+    from llm_scheduler.brokers.redis.connection import Client
+
+SILENCE_S: Final = 5.0
+"""After so long without a message the connection is tested, and made anew if the test brings nothing either."""
+RETRY_S: Final = 0.5
+FIRST_WAIT_S: Final = 0.5
+"""The first claim waits so long for the subscription; without it it goes on."""
+
+
+class Listener:
+    """Messages name their sender; who sent one has rung its own bell already."""
+
+    def __init__(self, client: Client, channel: str, who: str, bell: Bell) -> None:
+        self._client, self._channel, self._who, self._bell = client, channel, who.encode(), bell
+        self._task: asyncio.Task[None] | None = None
+        self._is_up = asyncio.Event()
+
+    async def start(self) -> None:
+        """Listen from now on, if it does not yet."""
+        if self._task is not None:
+            return
+        self._task = asyncio.create_task(self._listen())
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(FIRST_WAIT_S):
+                await self._is_up.wait()
+
+    async def close(self) -> None:
+        """Stop listening."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait((self._task,))
+
+    async def _listen(self) -> None:
+        is_first = True
+        while True:
+            try:
+                async with self._client.pubsub() as subscription:
+                    await self._hear(subscription, is_first=is_first)
+            except (RedisError, RedisClusterException, OSError, TimeoutError):
+                is_first = False
+                await asyncio.sleep(RETRY_S)
+
+    async def _hear(self, subscription: Any, *, is_first: bool) -> None:
+        """Ring until the connection is dead."""
+        async with asyncio.timeout(SILENCE_S):
+            await subscription.subscribe(self._channel)
+        is_tested = False
+        while True:
+            message = await subscription.get_message(timeout=SILENCE_S)
+            if message is None:
+                if is_tested:
+                    raise TimeoutError
+                is_tested = True
+                await subscription.ping()
+                continue
+            is_tested = False
+            if message["type"] == "subscribe":
+                self._is_up.set()
+                if not is_first:
+                    self._bell.ring()
+            elif message["type"] == "message" and message["data"] != self._who:
+                self._bell.ring()

@@ -1,0 +1,337 @@
+-- Follows shard.lua in every script that looks into lanes.
+--
+-- ARGV: 1 epoch believed in, 2 who asks (for wake-ups), 3 wall ms, 4 monotonic us ('' = the server's time), then
+-- what each script says. Answers begin with an epoch ('' = lost) and, if it is not the one believed in, end there.
+
+local unpack_number, pack_number = struct.unpack, struct.pack
+local floor, ceil, max, sub = math.floor, math.ceil, math.max, string.sub
+local EPOCH = call('GET', KEYS[1]) or ''
+if EPOCH ~= ARGV[1] then return { EPOCH } end
+
+local TOLERANCE_US, TRUSTED_US = 600000, 10000000
+local SLICE_US, SLICES = 100000, 606
+local IDLE_ALLOWED = 64
+local RESERVE_EVERY = 10
+
+local now_at, now_us = tonumber(ARGV[3]), tonumber(ARGV[4])
+if not now_us then
+  local time = call('TIME')
+  now_us = time[1] * 1000000 + time[2]
+  now_at = floor(now_us / 1000)
+end
+
+local known, touched = {}, {}
+
+local function fresh()
+  return {
+    max = 0, rpm = false, tpm = false, fair = true, starve = false, version = false, -- rules; version false = none
+    claims = 0, turn = 0, -- how many so far; when served last
+    requests = 0, tokens = 0, -- when the paces are idle again, us
+    newest = 0, total = 0, -- the token window
+    on = false, open = 0, probe = false, trusted = 0, -- the throttle
+    bands = {}, -- {number, size, virtual time}, first band first
+  }
+end
+
+local function lane_of(id)
+  local lane = known[id]
+  if not lane then
+    local packed = call('GET', P .. id .. ':s')
+    lane = { id = id, at = P .. id .. ':', is_new = not packed, state = packed and cmsgpack.unpack(packed) or fresh() }
+    known[id] = lane
+    touched[#touched + 1] = lane
+  end
+  return lane
+end
+
+local function running_of(lane)
+  if not lane.running then lane.running = call('HLEN', lane.at .. 'h') end
+  return lane.running
+end
+
+local function waiting_of(lane)
+  local waiting = 0
+  for _, band in ipairs(lane.state.bands) do waiting = waiting + band[2] end
+  return waiting
+end
+
+-- Write back what was changed, wake others if a claim may succeed now, tell what waits.
+local function answer(result)
+  local wakes, is_news = false, 0
+  local waiting = {}
+  for _, lane in ipairs(touched) do
+    local state = lane.state
+    if lane.is_changed or lane.is_news then
+      if lane.is_new then call('SADD', P .. 'lanes', lane.id) end
+      call('SET', lane.at .. 's', cmsgpack.pack(state))
+    end
+    local count = waiting_of(lane)
+    waiting[#waiting + 1], waiting[#waiting + 2] = lane.id, count
+    if lane.is_news then
+      is_news = 1
+      wakes = wakes or (count > 0 and running_of(lane) < state.max)
+    end
+  end
+  if wakes then call('PUBLISH', CHANNEL, ARGV[2]) end
+  return { EPOCH, is_news, waiting, result }
+end
+
+-- Tenants
+
+local limits = {}
+local has_limits
+
+local function limit_of(tenant)
+  if has_limits == nil then has_limits = call('EXISTS', P .. 'tenants') == 1 end
+  if not has_limits then return nil end
+  if limits[tenant] == nil then limits[tenant] = tonumber(call('HGET', P .. 'tenants', tenant)) or false end
+  return limits[tenant] or nil
+end
+
+-- Members that begin with the tenant: '0' comes after '/'.
+local function range_of(tenant) return '[' .. tenant .. '/', '(' .. tenant .. '0' end
+
+local function running_for(lane, tenant) return call('ZLEXCOUNT', lane.at .. 't', range_of(tenant)) end
+
+local function is_full(lane, tenant)
+  local limit = limit_of(tenant)
+  return limit ~= nil and running_for(lane, tenant) >= limit
+end
+
+local function tenant_of(share) return string.match(share, '^%-?%d+:(%-?%d+)') end
+
+-- Bands and shares
+
+local function band_of(lane, share)
+  local number = tonumber(string.match(share, '^%-?%d+'))
+  local bands = lane.state.bands
+  local place = #bands + 1
+  for index, band in ipairs(bands) do
+    if band[1] == number then return band end
+    if band[1] > number then
+      place = index
+      break
+    end
+  end
+  local band = { number, 0, 0 }
+  table.insert(bands, place, band)
+  return band
+end
+
+local function head_of(lane, share) return call('ZRANGE', lane.at .. 'q' .. share, 0, 0)[1] end
+
+-- The share takes turns from now on, no earlier than its band's time: idle time is no credit.
+local function join(lane, band, share, head)
+  local time = 0
+  if lane.state.fair then
+    local idle = lane.at .. 'i' .. band[1]
+    time = band[3]
+    local own = call('ZSCORE', idle, share)
+    if own then
+      time = max(time, tonumber(own))
+      call('ZREM', idle, share)
+    end
+  end
+  call('ZADD', lane.at .. 'b' .. band[1], time, head .. share)
+end
+
+-- Remember the time of an inactive share; one that is not ahead of its band would start at the band's anyway.
+local function remember_time(lane, band, share, time)
+  if not lane.state.fair or time <= band[3] then return end
+  local idle = lane.at .. 'i' .. band[1]
+  call('ZADD', idle, time, share)
+  if call('ZCARD', idle) > IDLE_ALLOWED then call('ZREMRANGEBYSCORE', idle, '-inf', band[3]) end
+end
+
+-- The share takes no turns any more.
+local function leave(lane, band, share, head)
+  local tickets = lane.at .. 'b' .. band[1]
+  local time = tonumber(call('ZSCORE', tickets, head .. share))
+  call('ZREM', tickets, head .. share)
+  remember_time(lane, band, share, time)
+end
+
+-- An active share has another head.
+local function move(lane, band, share, from, to)
+  local tickets = lane.at .. 'b' .. band[1]
+  local time = call('ZSCORE', tickets, from .. share)
+  call('ZREM', tickets, from .. share)
+  call('ZADD', tickets, time, to .. share)
+end
+
+-- The tenant has another number of slots, or another limit: its shares may come or go.
+local function change_load(lane, tenant, was_full, now_full)
+  if was_full == now_full then return end
+  for _, member in ipairs(call('ZRANGEBYLEX', lane.at .. 'n', range_of(tenant))) do
+    local share = sub(member, #tenant + 2)
+    local change = now_full and leave or join
+    change(lane, band_of(lane, share), share, head_of(lane, share))
+  end
+end
+
+local function slot_added(lane, tenant, task)
+  call('ZADD', lane.at .. 't', 0, tenant .. '/' .. task)
+  lane.running = running_of(lane) + 1
+  local limit = limit_of(tenant)
+  if limit then
+    local count = running_for(lane, tenant)
+    change_load(lane, tenant, count - 1 >= limit, count >= limit)
+  end
+end
+
+-- What waits
+
+local function add(lane, task, entry)
+  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
+  local queue, tenant = lane.at .. 'q' .. share, tenant_of(share)
+  local head = head_of(lane, share)
+  call('HSET', lane.at .. 'e', task, entry)
+  call('ZADD', queue, 0, member)
+  local band = band_of(lane, share)
+  band[2] = band[2] + 1
+  if not head then
+    call('ZADD', lane.at .. 'n', 0, tenant .. '/' .. share)
+    if not is_full(lane, tenant) then join(lane, band, share, member) end
+  elseif head_of(lane, share) == member and not is_full(lane, tenant) then
+    move(lane, band, share, head, member)
+  end
+  lane.is_news = true
+end
+
+-- A task of the band is gone: so is an empty band, and with it all that it remembers.
+local function shrink(lane, band)
+  band[2] = band[2] - 1
+  if band[2] > 0 then return end
+  call('DEL', lane.at .. 'b' .. band[1], lane.at .. 'i' .. band[1])
+  for index, one in ipairs(lane.state.bands) do
+    if one == band then table.remove(lane.state.bands, index) end
+  end
+end
+
+local function take_out(lane, task)
+  local entry = call('HGET', lane.at .. 'e', task)
+  if not entry then return false end
+  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
+  local tenant, band = tenant_of(share), band_of(lane, share)
+  local head = head_of(lane, share)
+  call('HDEL', lane.at .. 'e', task)
+  call('ZREM', lane.at .. 'q' .. share, member)
+  if head == member then
+    local following, is_active = head_of(lane, share), not is_full(lane, tenant)
+    if not following then call('ZREM', lane.at .. 'n', tenant .. '/' .. share) end
+    if is_active and following then
+      move(lane, band, share, member, following)
+    elseif is_active then
+      leave(lane, band, share, member)
+    end
+  end
+  shrink(lane, band)
+  lane.is_news = true
+  return true
+end
+
+-- Limits that pass with time
+
+-- How long so many units occupy a limit per minute of which 98 % are handed out: 3e9 * units / (49 * limit) us,
+-- rounded up; divided in steps, so that nothing exceeds 2^53.
+local function pace_us(units, per_minute)
+  local divisor = 49 * per_minute
+  local whole = floor(units / divisor)
+  local high = (units - whole * divisor) * 100000
+  local middle = floor(high / divisor)
+  return whole * 3000000000 + middle * 30000 + ceil((high - middle * divisor) * 30000 / divisor)
+end
+
+local function advance(lane, at_us)
+  local state, slices = lane.state, lane.at .. 'w'
+  local newest = floor(at_us / SLICE_US)
+  local passed = newest - state.newest
+  if passed <= 0 then return end
+  if passed >= SLICES then
+    call('DEL', slices)
+    state.total = 0
+  else
+    local stale = {}
+    for slice = state.newest + 1 - SLICES, newest - SLICES do stale[#stale + 1] = slice end
+    local any = false
+    for _, tokens in ipairs(call('HMGET', slices, unpack(stale))) do
+      if tokens then
+        state.total = state.total - tokens
+        any = true
+      end
+    end
+    if any then call('HDEL', slices, unpack(stale)) end
+  end
+  state.newest = newest
+  lane.is_changed = true
+end
+
+local function window_wait_us(lane, tokens)
+  advance(lane, now_us)
+  local state = lane.state
+  local left = state.total
+  if left == 0 or left + tokens <= state.tpm then return 0 end
+  local slices = {}
+  local flat = call('HGETALL', lane.at .. 'w')
+  for index = 1, #flat, 2 do slices[tonumber(flat[index])] = tonumber(flat[index + 1]) end
+  for slice = state.newest - SLICES + 1, state.newest do
+    left = left - (slices[slice] or 0)
+    if left == 0 or left + tokens <= state.tpm then return (slice + SLICES) * SLICE_US - now_us end
+  end
+  return SLICES * SLICE_US
+end
+
+local function count(lane, at_us, tokens)
+  advance(lane, at_us)
+  local state = lane.state
+  call('HINCRBY', lane.at .. 'w', state.newest, tokens)
+  state.total = state.total + tokens
+  return state.newest
+end
+
+-- A call starts; the slice that it was counted in, if any.
+local function charge(lane, at_us, tokens)
+  local state = lane.state
+  lane.is_changed = true
+  if state.rpm then state.requests = max(at_us, state.requests) + pace_us(1, state.rpm) end
+  if not state.tpm then return nil end
+  state.tokens = max(at_us, state.tokens) + pace_us(tokens, state.tpm)
+  return count(lane, at_us, tokens)
+end
+
+-- A call that reserved so many tokens used so many. One that was never counted counts from now on.
+local function settle(lane, slice, reserved, used)
+  local state = lane.state
+  if not state.tpm then return end
+  lane.is_changed = true
+  if not slice then
+    state.tokens = max(now_us, state.tokens) + pace_us(used, state.tpm)
+    count(lane, now_us, used)
+    return
+  end
+  state.tokens = state.tokens + pace_us(used, state.tpm) - pace_us(reserved, state.tpm)
+  advance(lane, now_us)
+  if slice > state.newest - SLICES then
+    call('HINCRBY', lane.at .. 'w', slice, used - reserved)
+    state.total = state.total + used - reserved
+  end
+end
+
+-- Slots
+
+local function free(lane, task, slot, is_success)
+  local state, tenant = lane.state, sub(slot, 33)
+  call('HDEL', lane.at .. 'h', task)
+  call('ZREM', lane.at .. 't', tenant .. '/' .. task)
+  lane.running = nil
+  local limit = limit_of(tenant)
+  if limit then
+    local left = running_for(lane, tenant)
+    change_load(lane, tenant, left + 1 >= limit, left >= limit)
+  end
+  if state.on and state.probe == task then
+    state.probe = false
+    state.on = not is_success
+  end
+  lane.is_news = true
+end

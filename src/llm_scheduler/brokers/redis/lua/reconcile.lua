@@ -1,0 +1,54 @@
+-- Mend towards the record: drop what is absent, adopt slots of what runs, add what waits.
+-- ARGV: 5 how many are absent, 6 how many run, then lane and task(8) of the absent, lane and
+-- task(8) session(8) attempt(4) claimed_at(8) tenant of what runs, lane and task(8) entry of what waits.
+-- Answer: how many had to be changed.
+
+local changes, index = 0, 7
+
+local function forget(lane, task)
+  local slot = call('HGET', lane.at .. 'h', task)
+  if slot then free(lane, task, slot, false) end
+  return take_out(lane, task) or slot
+end
+
+local function adopt(lane, said)
+  local task, session, attempt = sub(said, 1, 8), sub(said, 9, 16), sub(said, 17, 20)
+  local newness = unpack_number('>I4', attempt)
+  local slot = call('HGET', lane.at .. 'h', task)
+  if slot then
+    if sub(slot, 1, 12) == session .. attempt or unpack_number('>I4', slot, 9) > newness then return false end
+    free(lane, task, slot, false)
+  else
+    local entry = call('HGET', lane.at .. 'e', task)
+    if entry and unpack_number('>I4', entry, 25) > newness then return false end
+    take_out(lane, task)
+  end
+  local tenant = sub(said, 29)
+  slot_added(lane, tenant, task)
+  call('HSET', lane.at .. 'h', task, session .. attempt .. '\0\0\0\0' .. sub(said, 21, 28) .. '\0\0\0\0\0\0\0\0' .. tenant)
+  lane.is_news = true
+  return true
+end
+
+local function mend(lane, task, entry)
+  if call('HEXISTS', lane.at .. 'h', task) == 1 then return false end
+  local place = call('HGET', lane.at .. 'e', task)
+  if place then
+    if place == entry or unpack_number('>I4', place, 25) > unpack_number('>I4', entry, 25) then return false end
+    take_out(lane, task)
+  end
+  add(lane, task, entry)
+  return true
+end
+
+local function each(times, change)
+  for _ = 1, times do
+    if change(lane_of(ARGV[index]), ARGV[index + 1]) then changes = changes + 1 end
+    index = index + 2
+  end
+end
+
+each(tonumber(ARGV[5]), forget)
+each(tonumber(ARGV[6]), adopt)
+each((#ARGV + 1 - index) / 2, function(lane, said) return mend(lane, sub(said, 1, 8), sub(said, 9)) end)
+return answer(changes)

@@ -1,0 +1,63 @@
+"""The Lua scripts: one per operation, known to the server by the SHA of their text.
+
+A new release with another text is another script, so old and new processes run side by side. A server that
+has forgotten a script (SCRIPT FLUSH, a restart, another node) is sent the text again.
+"""
+
+from __future__ import annotations
+
+from hashlib import sha1
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
+
+from redis.exceptions import NoScriptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.brokers.redis.connection import Client
+
+_OF_LANES: Final = frozenset(
+    "claim enqueue release remove reconcile remember rules tenants throttle drop depth position".split()
+)
+
+
+class Script:
+    """One operation."""
+
+    def __init__(self, name: str) -> None:
+        folder = files(__package__) / "lua"
+        names = ("shard", "lane", name) if name in _OF_LANES else ("shard", name)
+        self.name = name
+        self._text = "\n".join((folder / f"{one}.lua").read_text("utf-8") for one in names)
+        self._sha = sha1(self._text.encode(), usedforsecurity=False).hexdigest()
+
+    async def run(self, client: Client, key: str, arguments: Sequence[bytes | str | int]) -> Any:
+        """Its answer. The key says which shard.
+
+        Raises:
+            RedisError: it did not run, or nobody knows whether it did.
+        """
+        try:
+            return await client.execute_command("EVALSHA", self._sha, 1, key, *arguments)
+        except NoScriptError:
+            return await client.execute_command("EVAL", self._text, 1, key, *arguments)
+
+
+CLAIM: Final = Script("claim")
+ENQUEUE: Final = Script("enqueue")
+RELEASE: Final = Script("release")
+REMOVE: Final = Script("remove")
+RECONCILE: Final = Script("reconcile")
+REMEMBER: Final = Script("remember")
+RULES: Final = Script("rules")
+TENANTS: Final = Script("tenants")
+THROTTLE: Final = Script("throttle")
+DROP: Final = Script("drop")
+DEPTH: Final = Script("depth")
+POSITION: Final = Script("position")
+PULSE: Final = Script("pulse")
+ELECT: Final = Script("elect")
+RENEW: Final = Script("renew")
+FINISH: Final = Script("finish")
+LEAD: Final = Script("lead")

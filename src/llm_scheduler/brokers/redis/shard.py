@@ -1,0 +1,91 @@
+"""One shard of the index: how its scripts are called, and what is believed about its epoch."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+
+from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import TimeoutError as RedisTimeoutError
+
+from llm_scheduler.domain.errors import BrokerUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from llm_scheduler.brokers.redis.connection import Client
+    from llm_scheduler.brokers.redis.scripts import Script
+
+CALL_TIMEOUT_S: Final = 0.9
+"""However many hosts have to be asked in between."""
+FAIL_FAST_S: Final = 0.2
+"""After a failure calls fail at once for so long, so that not everyone waits out a timeout."""
+
+Argument = bytes | str | int
+
+
+class Answer(NamedTuple):
+    """What a script that looks into lanes gives. `result` is None when the shard is lost and it could not act."""
+
+    is_news: bool
+    waiting: Sequence[tuple[int, int]]
+    result: Any
+
+
+class Shard:
+    """Calls are bounded in time and in number; what fails is a BrokerUnavailableError."""
+
+    def __init__(self, client: Client, key: str, who: str, now: Callable[[], tuple[Argument, Argument]]) -> None:
+        self.client, self.key = client, key
+        self.tag = key.removesuffix("epoch")
+        self._who = who
+        self._now = now
+        self._epoch: bytes = b""
+        self._fails_until_s = 0.0
+        self._why = ""
+
+    async def look(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Answer:
+        """Run a script that takes the epoch; another one than was believed in is adopted, and the script run again.
+
+        Raises:
+            BrokerUnavailableError: it does not answer.
+        """
+        while True:
+            answer = await self.run(
+                script, (self._epoch, self._who, *self._now(), *arguments), is_repeatable=is_repeatable
+            )
+            self._epoch = cast("bytes", answer[0])
+            if len(answer) > 1:
+                _, is_news, flat, result = answer
+                waiting = [(int(lane), count) for lane, count in zip(flat[::2], flat[1::2], strict=True)]
+                return Answer(bool(is_news), waiting, result)
+
+    async def run(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Any:
+        """Run any script."""
+        return await self._call(lambda: script.run(self.client, self.key, arguments), is_repeatable=is_repeatable)
+
+    async def command(self, *words: Argument) -> Any:
+        """Run a command that only reads."""
+        return await self._call(lambda: self.client.execute_command(*words), is_repeatable=True)
+
+    async def _call(self, call: Callable[[], Any], *, is_repeatable: bool) -> Any:
+        loop = asyncio.get_running_loop()
+        if loop.time() < self._fails_until_s:
+            raise BrokerUnavailableError(self._why)
+        try:
+            async with asyncio.timeout(CALL_TIMEOUT_S):
+                try:
+                    return await call()
+                except (RedisTimeoutError, RedisClusterException):
+                    raise
+                except (RedisConnectionError, OSError):
+                    if not is_repeatable:
+                        raise
+                    return await call()  # the server had closed an idle connection, or is another one by now
+        except ResponseError as error:  # it lives, and refuses: out of memory, read-only, a slot on the move
+            raise BrokerUnavailableError(str(error)) from error
+        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+            self._why = str(error) or "no answer in time"
+            self._fails_until_s = loop.time() + FAIL_FAST_S
+            raise BrokerUnavailableError(self._why) from error
