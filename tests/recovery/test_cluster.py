@@ -202,7 +202,7 @@ def many_processes(tmp_path: Path, maria: MariaDb, oracle: Oracle, count: int, s
             nginx.start()
             model_at(it, oracle, max_workers=48)
             it.http.post(f"{nginx.url}/api/v1/models/m/pause").raise_for_status()
-            first = 0
+            first = first_id = 0
             while first < count:
                 part = lines(count, 20)[first : first + 20_000]
                 body = b"\n".join(httpx2.Request("POST", "http://x", json=line).content for line in part)

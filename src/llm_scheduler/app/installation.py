@@ -15,6 +15,8 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.brokers.redis.broker import RedisBroker
+from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.caches.layered import LayeredCache
 from llm_scheduler.caches.memory import MemoryCache
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
@@ -33,6 +35,8 @@ from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
 from llm_scheduler.services.upkeep import Upkeep
+from llm_scheduler.stores.mysql.clock import DatabaseClock
+from llm_scheduler.stores.mysql.store import MysqlStore
 from llm_scheduler.stores.sqlite.store import SqliteStore
 from llm_scheduler.telemetry.clock import SystemClock
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
@@ -43,6 +47,8 @@ from llm_scheduler.workers.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
+
+    from pydantic import SecretStr
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.ports.broker import Broker, Witness
@@ -85,6 +91,10 @@ def open_keys(settings: Settings) -> Keys:
         return Keys(settings.bootstrap_api_key.get_secret_value(), False, vault)
     api_key, is_new = kept_secret(settings.data_dir / "api-key", "llms_")
     return Keys(api_key, is_new, vault)
+
+
+def _plain(secret: SecretStr | None) -> str | None:
+    return None if secret is None else secret.get_secret_value()
 
 
 class Installation:
@@ -142,13 +152,25 @@ class Installation:
         self._bind_gauges()
 
     def _make_clock(self) -> Clock:
-        return SystemClock()
+        return DatabaseClock() if self.settings.is_mysql else SystemClock()
 
     def _make_store(self) -> Store:
-        return SqliteStore(self.settings.database_path, self.clock, self.meter)
+        settings = self.settings
+        if settings.database_url is None or not settings.is_mysql:
+            return SqliteStore(settings.database_path, self.clock, self.meter)
+        return MysqlStore(
+            settings.database_url.get_secret_value(),
+            self.clock,
+            self.meter,
+            read_url=_plain(settings.database_read_url),
+            pool=settings.database_pool,
+        )
 
     def _make_broker(self) -> Broker:
-        return MemoryBroker(self.clock)
+        url = _plain(self.settings.redis_url)
+        if url is None:
+            return MemoryBroker(self.clock)
+        return RedisBroker(open_client(url), prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
 
     def _make_feed(self) -> Feed:
         return LocalFeed()

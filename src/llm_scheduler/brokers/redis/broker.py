@@ -15,7 +15,7 @@ from llm_scheduler.brokers.redis.shard import Shard
 from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.ids import Millis, ModelId
 from llm_scheduler.domain.placement import ShareRule
-from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, LaneDepth, Pulse
+from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, LaneDepth, Pulse, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -46,9 +46,7 @@ class RedisBroker:
         self._client = client
         self._clock = clock
         self._who = secrets.token_hex(8)
-        self._shards = [
-            Shard(client, f"{{{prefix}:{number}}}:epoch", self._who, self._now) for number in range(shards)
-        ]
+        self._shards = [Shard(client, f"{{{prefix}:{number}}}:epoch", self._who, self._now) for number in range(shards)]
         self._bell = Bell()
         self._listener = Listener(client, f"{prefix}:wake", self._who, self._bell)
         self._rules: dict[ModelId, LaneRules] = {}
@@ -216,9 +214,7 @@ class RedisBroker:
         """Open for claims again, if no other rebuild has begun since."""
         shards = self._rebuilding.pop(token, [])
         epoch = secrets.token_hex(8)
-        answers = await asyncio.gather(
-            *(shard.run(scripts.FINISH, (token, epoch, self._who)) for shard in shards)
-        )
+        answers = await asyncio.gather(*(shard.run(scripts.FINISH, (token, epoch, self._who)) for shard in shards))
         self._bell.ring()
         return bool(answers) and all(answers)
 
@@ -226,7 +222,27 @@ class RedisBroker:
         """Whether this session is the one that does the sweeps which need only one, for so long."""
         return bool(await self._shards[0].run(scripts.LEAD, (who, round(ttl_s * 1000))))
 
+    async def witness(self, *, has_reached: bool | None) -> Witness:
+        """Tell whether this process just reached the record, and learn what others say."""
+        said = b"" if has_reached is None else b"%d" % has_reached
+        is_doubted, ago_ms = await self._shards[0].run(scripts.WITNESS, (self._now()[0], said))
+        return Witness(bool(is_doubted), ago_ms / 1000 if ago_ms >= 0 else None)
+
     # Views
+
+    async def unknown(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that neither wait nor hold a slot."""
+        by_lane: defaultdict[ModelId, list[Entry]] = defaultdict(list)
+        for one in entries:
+            by_lane[one.lane].append(one)
+        found: list[Entry] = []
+        for lane, theirs in by_lane.items():
+            shard, tasks = self._shard(lane), [wire.of_id(one.task_id) for one in theirs]
+            # In this order: a claim moves a task from the first to the second.
+            waiting = await shard.command("HMGET", f"{shard.tag}{lane}:e", *tasks)
+            held = await shard.command("HMGET", f"{shard.tag}{lane}:h", *tasks)
+            found += [one for one, a, b in zip(theirs, waiting, held, strict=True) if a is None and b is None]
+        return found
 
     async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
         """Every claim that is not released, of one lane or of all."""
@@ -285,11 +301,7 @@ class RedisBroker:
     # One shard at a time
 
     async def _send_rules(self, shard: Shard, rules: Sequence[LaneRules]) -> None:
-        words = [
-            word
-            for one in rules
-            for word in wire.of_rules(one, is_fair=one.share_rule is ShareRule.VIRTUAL_TIME)
-        ]
+        words = [word for one in rules for word in wire.of_rules(one, is_fair=one.share_rule is ShareRule.VIRTUAL_TIME)]
         self._heard(await shard.look(scripts.RULES, words))
 
     async def _send_limits(self, shard: Shard, limits: Sequence[tuple[TenantId, int | None]]) -> None:

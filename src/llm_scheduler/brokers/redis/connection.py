@@ -39,9 +39,7 @@ _SCHEMES: Final = {
     f"redis{tls}{kind}": (bool(tls), kind[1:]) for tls in ("", "s") for kind in ("", "+sentinel", "+cluster")
 }
 _DEFAULT_PORTS: Final = {"": 6379, "cluster": 6379, "sentinel": 26379}
-_TLS_OPTIONS: Final = frozenset(
-    ("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_cert_reqs")
-)
+_TLS_OPTIONS: Final = frozenset(("ssl_ca_certs", "ssl_certfile", "ssl_keyfile", "ssl_check_hostname", "ssl_cert_reqs"))
 _SENTINEL_OPTIONS: Final = frozenset(("sentinel_username", "sentinel_password"))
 
 

@@ -18,7 +18,20 @@ if TYPE_CHECKING:
     from llm_scheduler.brokers.redis.connection import Client
 
 _OF_LANES: Final = frozenset(
-    "claim enqueue release remove reconcile remember rules tenants throttle drop depth position".split()
+    [
+        "claim",
+        "enqueue",
+        "release",
+        "remove",
+        "reconcile",
+        "remember",
+        "rules",
+        "tenants",
+        "throttle",
+        "drop",
+        "depth",
+        "position",
+    ]
 )
 
 
@@ -61,3 +74,4 @@ ELECT: Final = Script("elect")
 RENEW: Final = Script("renew")
 FINISH: Final = Script("finish")
 LEAD: Final = Script("lead")
+WITNESS: Final = Script("witness")

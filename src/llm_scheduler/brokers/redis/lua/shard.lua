@@ -5,6 +5,8 @@
 --   {ls:0}:beat           STRING  counts pulses; in a shard that went back in time it is lower than before
 --   {ls:0}:turn           STRING  counts claims of all lanes, so that lanes are served least recently first
 --   {ls:0}:leader         STRING  session that leads, expires (shard 0 only)
+--   {ls:0}:reached        STRING  ms: when any process last reached the record (shard 0 only)
+--   {ls:0}:doubt          STRING  some process could not, expires (shard 0 only)
 --   {ls:0}:lanes          SET     ids of the lanes that have a state
 --   {ls:0}:tenants        HASH    tenant -> most slots of a lane at once
 --
