@@ -33,7 +33,11 @@ class TaskDelta(NamedTuple):
 
 
 class Missed(NamedTuple):
-    """The watcher was too slow: `dropped` events were dropped; read the record again."""
+    """News were dropped on the way to this watcher; read the record again.
+
+    `dropped` is how many, because the watcher was too slow; 0 means that nobody knows, because another process
+    could not be heard for a while.
+    """
 
     dropped: int
 
@@ -49,6 +53,11 @@ class Feed(Protocol):
         ...
 
     @property
+    def is_lossy(self) -> bool:
+        """Whether news can be lost without a `Missed`: then a watcher reads the record now and then."""
+        ...
+
+    @property
     def is_watched(self) -> bool:
         """Whether anyone watches at all: without, publishing can be skipped."""
         ...
@@ -57,6 +66,8 @@ class Feed(Protocol):
         """Whether anyone would see a delta of this task."""
         ...
 
-    def watch(self, task_id: TaskId | None = None) -> AbstractAsyncContextManager[AsyncIterator[News]]:
-        """News of one task, or status changes of all (no deltas)."""
+    def watch(
+        self, task_id: TaskId | None = None, *, with_text: bool = True
+    ) -> AbstractAsyncContextManager[AsyncIterator[News]]:
+        """News of one task (its deltas only `with_text`), or status changes of all."""
         ...
