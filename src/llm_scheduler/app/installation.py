@@ -16,13 +16,18 @@ from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.brokers.redis.broker import RedisBroker
+from llm_scheduler.brokers.redis.channel import RedisChannel
 from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.caches.layered import LayeredCache
 from llm_scheduler.caches.memory import MemoryCache
+from llm_scheduler.caches.redis import RedisCache
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
+from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
+from llm_scheduler.relay.reloading import Reloading
+from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
 from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
@@ -52,8 +57,8 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.ports.broker import Broker, Witness
+    from llm_scheduler.ports.channel import Channel
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.store import Store
     from llm_scheduler.settings import Settings
 
@@ -109,13 +114,16 @@ class Installation:
         self.clock = self._make_clock()
         self.meter = PrometheusMeter()
         self.store = self._make_store()
+        url = _plain(settings.redis_url)
+        self.client = None if url is None else open_client(url)
         self.broker = self._make_broker()
+        self.channel = self._make_channel()
         self.feed = self._make_feed()
         self.running = RunningCalls()
         self.catalogue = Catalogue(KINDS, settings.strategy)
-        near = MemoryCache(self.clock, note_evicted=lambda count: self.meter.cache_evicted("catalogue", count))
-        self.configured = LayeredCache("catalogue", near, self.meter)
+        self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
+        self.reloading = Reloading(self.models.load, self.configured)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
         self.tasks.max_input_bytes = settings.max_input_bytes
         self.parse_filter = filter_parser(self.catalogue)
@@ -167,13 +175,23 @@ class Installation:
         )
 
     def _make_broker(self) -> Broker:
-        url = _plain(self.settings.redis_url)
-        if url is None:
+        if self.client is None:
             return MemoryBroker(self.clock)
-        return RedisBroker(open_client(url), prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+        return RedisBroker(self.client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
 
-    def _make_feed(self) -> Feed:
-        return LocalFeed()
+    def _make_channel(self) -> Channel:
+        return LocalChannel() if self.client is None else RedisChannel(self.client, self.settings.redis_prefix)
+
+    def _make_feed(self) -> LocalFeed | SharedFeed:
+        local = LocalFeed()
+        return local if self.client is None else SharedFeed(local, self.channel, self.clock)
+
+    def _make_cache(self) -> LayeredCache:
+        near = MemoryCache(self.clock, note_evicted=lambda count: self.meter.cache_evicted("catalogue", count))
+        if self.client is None:
+            return LayeredCache("catalogue", near, self.meter)
+        far = RedisCache(self.client, self.settings.redis_prefix, self.clock)
+        return LayeredCache("catalogue", near, self.meter, far=far, channel=self.channel)
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)
@@ -218,6 +236,9 @@ class Installation:
             StoreUnusableError: the record cannot be used; says why and what to do.
         """
         await self.store.open()
+        await self.channel.open()
+        if isinstance(self.feed, SharedFeed):
+            await self.feed.open()
         await self.models.load()
         if not self.settings.is_cluster:
             # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
@@ -226,6 +247,8 @@ class Installation:
         if not self.settings.is_cluster:
             await self.index.rebuild("first")
         self.loops.begin()
+        if self.settings.is_cluster:
+            self.reloading.begin()
         if self.is_worker:
             self.worker.begin()
         if self.is_api:
@@ -247,6 +270,7 @@ class Installation:
         """Stop in the order in which parts need each other."""
         await self.actions.close()
         await self.loops.stop()
+        await self.reloading.stop()
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
@@ -255,6 +279,9 @@ class Installation:
         with contextlib.suppress(SchedulerError):
             await self.heartbeat.close()
         await self.store.close()
+        if isinstance(self.feed, SharedFeed):
+            await self.feed.close()
+        await self.channel.close()
         await self.broker.close()
 
     async def _every(self, period_s: float, step: Callable[[], Awaitable[object]]) -> None:

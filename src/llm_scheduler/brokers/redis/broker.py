@@ -100,7 +100,7 @@ class RedisBroker:
     # Claim and release
 
     async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
-        """Give slots to the next tasks of these lanes; with several shards first from the one with the lane served least recently."""
+        """Give slots to the next tasks of these lanes, beginning with the shard of the lane served least recently."""
         await self._listener.start()
         seen = self._bell.rings
         by_shard = self._by_shard(dict.fromkeys(lanes), lambda lane: lane)
