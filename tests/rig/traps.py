@@ -99,6 +99,10 @@ class _Line:
         for writer in (self.client, self.server):
             _reset(writer)
 
+    def leave_server(self) -> None:
+        self.is_mute = self.is_cut = True
+        _reset(self.client)
+
     async def pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, is_from_server: bool) -> None:
         with contextlib.suppress(OSError):
             while data := await reader.read(CHUNK):
@@ -193,6 +197,10 @@ class Proxy:
         """No more traps."""
         self._traps.clear()
 
+    def leave_server(self) -> None:
+        """Reset every client but tell the server nothing: to it the connections seem to live on."""
+        self._do(self._call(self._leave_server))
+
     def cut(self) -> None:
         """Reset every connection now; new ones are taken."""
         self._do(self._call(self._cut_all))
@@ -233,6 +241,10 @@ class Proxy:
     def _cut_all(self) -> None:
         for line in list(self._lines):
             line.cut()
+
+    def _leave_server(self) -> None:
+        for line in list(self._lines):
+            line.leave_server()
 
     async def _listen(self) -> None:
         if self._listener is None:
