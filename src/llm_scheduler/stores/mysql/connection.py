@@ -46,7 +46,7 @@ _TYPES: Final = {
 }
 
 
-class _QuietCursor(Cursor):
+class QuietCursor(Cursor):
     """Asks for no warnings: MySQL 8 warns of every `VALUES()` of an upsert, the only words that MariaDB knows."""
 
     async def _show_warnings(self, conn: object) -> None:
@@ -67,7 +67,7 @@ class Connection:
 
     def __init__(self, raw: Any) -> None:
         self._raw = raw
-        self._cursor = _QuietCursor(raw)
+        self._cursor = QuietCursor(raw)
         # The driver forgets its transport when it closes, and only an abort ends one whose peer is silent.
         self._transport = raw._transport
         self.thread_id: int = raw.server_thread_id[0]

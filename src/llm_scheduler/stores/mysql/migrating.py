@@ -11,6 +11,7 @@ from asyncmy.errors import MySQLError
 
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.stores import schema
+from llm_scheduler.stores.mysql.connection import QuietCursor
 from llm_scheduler.stores.mysql.faults import ACCESS_DENIED, UNKNOWN_DATABASE, code_of
 from llm_scheduler.stores.tables import METADATA
 
@@ -126,6 +127,7 @@ async def _upgrade(address: Address, target: str) -> None:
             password=address.password.encode(),  # pyright: ignore[reportArgumentType] - as in `connection`
             database=address.database,
             charset="utf8mb4",
+            cursor_cls=QuietCursor,
             ssl=address.ssl_context(),  # pyright: ignore[reportArgumentType]
         )
 
