@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.contract.store_scene import CountingMeter, Scene, StillClock, mysql_url, opened
 from tests.rig import mariadb
-from tests.rig.proxy import Fate, Proxy
+from tests.rig.traps import Fate, Proxy
 
 from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId
