@@ -1,4 +1,4 @@
-"""A broker and the plain reference side by side: whatever happens, they answer alike."""
+"""The brokers and the plain reference side by side: whatever happens, they answer alike."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from tests.property.broker_reference import ReferenceBroker, StillClock
+from tests.rig.shared import empty_redis, shared_redis
 
 from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.brokers.redis.broker import RedisBroker
+from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
 from llm_scheduler.domain.placement import Placement, ShareRule
 from llm_scheduler.ports.broker import Claim, Entry, LaneRules, Release, Slot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+
+    from llm_scheduler.ports.broker import Broker
 
 LANES = (ModelId(1), ModelId(2))
 TENANTS = tuple(TenantId(number) for number in range(1, 6))
@@ -35,36 +40,39 @@ draws = st.integers(0, 2**32).map(Random)
 
 
 class BrokerMachine(RuleBasedStateMachine):
-    """One step = one call on both, its answers compared."""
+    """One step = one call on broker and reference, its answers compared."""
 
     steps = 0
 
     def __init__(self) -> None:
         super().__init__()
         self.clock = StillClock()
-        self.broker = MemoryBroker(self.clock)
+        self.loop = asyncio.new_event_loop()
+        self.brokers: list[Broker] = [MemoryBroker(self.clock)]
         self.reference = ReferenceBroker(self.clock)
         self.claims: list[Claim] = []
         self.last_id = 0
-        self.loop = asyncio.new_event_loop()
 
     def teardown(self) -> None:
+        for broker in self.brokers:
+            self.drive(broker.close())
         self.loop.close()
 
     def drive(self, call: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(call)
 
     def both(self, call: str, *arguments: object) -> Any:
-        """Make the call on both and compare the answers."""
+        """Make the call on all and compare the answers."""
         type(self).steps += 1
-        answer = self.drive(getattr(self.broker, call)(*arguments))
         expected = getattr(self.reference, call)(*arguments)
+        for broker in self.brokers:
+            answer = self.drive(getattr(broker, call)(*arguments))
+            if call == "claim":
+                answer = answer._replace(seen=expected.seen)
+            assert answer == expected, (broker, call, arguments)
         if call == "claim":
-            answer = answer._replace(seen=expected.seen)
-        assert answer == expected, (call, arguments)
-        if call == "claim":
-            self.claims += answer.claims
-        return answer
+            self.claims += expected.claims
+        return expected
 
     # What is drawn
 
@@ -236,9 +244,24 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @invariant()
     def both_hold_the_same(self) -> None:
-        assert list(self.drive(self.broker.depths())) == self.reference.depths()
-        assert sorted(self.drive(self.broker.slots())) == self.reference.slots()
-        assert self.broker.waiting() == len(self.reference.entries)
+        for broker in self.brokers:
+            assert list(self.drive(broker.depths())) == self.reference.depths()
+            assert sorted(self.drive(broker.slots())) == self.reference.slots()
+            assert broker.waiting() == len(self.reference.entries)
+
+
+class RedisMachine(BrokerMachine):
+    """The same calls on the Redis broker, the memory broker and the reference; each example has its own key space."""
+
+    examples = 0
+
+    def __init__(self) -> None:
+        super().__init__()
+        type(self).examples += 1
+        broker = RedisBroker(open_client(shared_redis().url), self.clock, prefix=f"example{self.examples}")
+        token = self.drive(broker.begin_rebuild())
+        assert self.drive(broker.finish_rebuild(token))
+        self.brokers.append(broker)
 
 
 QUICK = settings(
@@ -247,6 +270,7 @@ QUICK = settings(
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
+QUICK_REDIS = settings(QUICK, max_examples=20, stateful_step_count=30)
 NIGHTLY = settings(QUICK, max_examples=1_900, stateful_step_count=60, database=None)
 
 
@@ -256,16 +280,27 @@ def test_broker_and_reference_answer_alike() -> None:
     run_state_machine_as_test(BrokerMachine, settings=QUICK)  # pyright: ignore[reportUnknownMemberType]
 
 
+@pytest.mark.timeout(400)
+def test_redis_memory_and_reference_answer_alike() -> None:
+    """Some two thousand random calls."""
+    empty_redis()
+    run_state_machine_as_test(RedisMachine, settings=QUICK_REDIS)  # pyright: ignore[reportUnknownMemberType]
+
+
 @pytest.mark.nightly
 @pytest.mark.timeout(14_400)
-def test_broker_and_reference_answer_alike_for_a_long_time(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("kind", [BrokerMachine, RedisMachine])
+def test_broker_and_reference_answer_alike_for_a_long_time(
+    kind: type[BrokerMachine], capsys: pytest.CaptureFixture[str]
+) -> None:
     """At least NIGHTLY_STEPS calls."""
+    empty_redis()
 
-    class LongMachine(BrokerMachine):
+    class LongMachine(kind):  # pyright: ignore[reportGeneralTypeIssues]
         steps = 0
 
     run_state_machine_as_test(LongMachine, settings=NIGHTLY)  # pyright: ignore[reportUnknownMemberType]
 
     with capsys.disabled():
-        print(f"\nbroker and reference: {LongMachine.steps:,} calls compared, 0 differences")
+        print(f"\n{kind.__name__}: {LongMachine.steps:,} calls compared, 0 differences")
     assert LongMachine.steps >= NIGHTLY_STEPS

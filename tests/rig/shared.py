@@ -12,7 +12,8 @@ from tests.rig.redis import Redis
 
 
 @cache
-def _server() -> Redis:
+def shared_redis() -> Redis:
+    """The server, as it is."""
     folder = Path(tempfile.mkdtemp(prefix="llms-redis-"))
     server = Redis(folder)
     server.start()
@@ -27,6 +28,6 @@ def _server() -> Redis:
 
 def empty_redis() -> Redis:
     """The server, with nothing in it."""
-    server = _server()
+    server = shared_redis()
     server.command("FLUSHALL")
     return server

@@ -100,7 +100,7 @@ class RedisBroker:
     # Claim and release
 
     async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
-        """Give slots to the next tasks of these lanes, beginning with the shard of the lane served least recently."""
+        """Give slots to the next tasks; of several shards, first of the one whose lane was served least recently."""
         await self._listener.start()
         seen = self._bell.rings
         by_shard = self._by_shard(dict.fromkeys(lanes), lambda lane: lane)
@@ -249,9 +249,8 @@ class RedisBroker:
         found: list[Slot] = []
         for one in [lane] if lane is not None else await self._lanes():
             shard = self._shard(one)
-            flat = await shard.command("HGETALL", f"{shard.tag}{one}:h")
-            pairs = flat.items() if isinstance(flat, dict) else zip(flat[::2], flat[1::2], strict=True)
-            found += [wire.to_slot(one, task, data) for task, data in pairs]
+            held: dict[bytes, bytes] = await shard.command("HGETALL", f"{shard.tag}{one}:h")
+            found += [wire.to_slot(one, task, data) for task, data in held.items()]
         return found
 
     async def position(self, lane: ModelId, task_id: TaskId) -> int | None:

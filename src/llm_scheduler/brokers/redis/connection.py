@@ -12,7 +12,7 @@ none), `sentinel_username`, `sentinel_password`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
@@ -27,8 +27,22 @@ from llm_scheduler.domain.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-Client: TypeAlias = "Redis | RedisCluster"
-"""What `open_client` gives; answers are bytes."""
+
+class Client(Protocol):
+    """What `open_client` gives, of whatever kind. Answers are bytes."""
+
+    async def execute_command(self, *args: Any) -> Any:
+        """Send one command and give its answer."""
+        ...
+
+    def pubsub(self) -> Any:
+        """A subscription with a connection of its own."""
+        ...
+
+    async def aclose(self) -> None:
+        """Let go of all connections."""
+        ...
+
 
 CONNECT_TIMEOUT_S: Final = 0.4
 SOCKET_TIMEOUT_S: Final = 0.6
@@ -96,19 +110,20 @@ def open_client(url: str) -> Client:
     settings = _settings(address)
     if address.kind == "cluster":
         nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        return RedisCluster(
+        cluster = RedisCluster(
             startup_nodes=nodes, ssl=address.is_tls, retry=Retry(NoBackoff(), 0), reinitialize_steps=1, **settings
         )
+        return cast("Client", cluster)
     if address.kind == "sentinel":
         return _of_sentinels(address, settings)
     host, port = address.hosts[0]
     if address.is_tls:
         settings["connection_class"] = SSLConnection
     pool = ConnectionPool(host=host, port=port, db=address.database, retry=Retry(NoBackoff(), 0), **settings)
-    return Redis.from_pool(pool)
+    return cast("Client", Redis.from_pool(pool))
 
 
-def _of_sentinels(address: Address, settings: dict[str, Any]) -> Redis:
+def _of_sentinels(address: Address, settings: dict[str, Any]) -> Client:
     asked = {
         **settings,
         "ssl": address.is_tls,
@@ -117,7 +132,7 @@ def _of_sentinels(address: Address, settings: dict[str, Any]) -> Redis:
         "retry": Retry(NoBackoff(), 0),
     }
     del asked["max_connections"]
-    sentinel = Sentinel(list(address.hosts), sentinel_kwargs=asked)
+    sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs=asked)
     return sentinel.master_for(
         address.master, Redis, db=address.database, ssl=address.is_tls, retry=Retry(NoBackoff(), 0), **settings
     )
@@ -170,7 +185,8 @@ def _path(path: str, kind: str) -> tuple[str, int]:
 
 def _options(query: str, kind: str, *, is_tls: bool) -> dict[str, str]:
     options = dict(parse_qsl(query, keep_blank_values=True))
-    allowed = (_TLS_OPTIONS if is_tls else frozenset()) | (_SENTINEL_OPTIONS if kind == "sentinel" else frozenset())
+    none: frozenset[str] = frozenset()
+    allowed = (_TLS_OPTIONS if is_tls else none) | (_SENTINEL_OPTIONS if kind == "sentinel" else none)
     unknown = sorted(options.keys() - allowed)
     if unknown:
         raise _wrong(f"Unknown option {unknown[0]!r}; there are {', '.join(sorted(allowed)) or 'none'}")

@@ -17,30 +17,29 @@ if TYPE_CHECKING:
 
     from llm_scheduler.brokers.redis.connection import Client
 
-_OF_LANES: Final = frozenset(
-    [
-        "claim",
-        "enqueue",
-        "release",
-        "remove",
-        "reconcile",
-        "remember",
-        "rules",
-        "tenants",
-        "throttle",
-        "drop",
-        "depth",
-        "position",
-    ]
-)
+_PARTS: Final = {
+    "claim": ("lane", "limits"),
+    "enqueue": ("lane", "waiting"),
+    "release": ("lane", "waiting", "limits", "slots"),
+    "remove": ("lane", "waiting"),
+    "reconcile": ("lane", "waiting", "slots"),
+    "remember": ("lane", "limits"),
+    "rules": ("lane",),
+    "tenants": ("lane",),
+    "throttle": ("lane",),
+    "drop": ("lane",),
+    "depth": ("lane",),
+    "position": ("lane",),
+}
+"""What stands before a script besides `shard.lua`: the less, the faster it begins."""
 
 
 class Script:
     """One operation."""
 
     def __init__(self, name: str) -> None:
-        folder = files(__package__) / "lua"
-        names = ("shard", "lane", name) if name in _OF_LANES else ("shard", name)
+        folder = files("llm_scheduler.brokers.redis") / "lua"
+        names = ("shard", *_PARTS.get(name, ()), name)
         self.name = name
         self._text = "\n".join((folder / f"{one}.lua").read_text("utf-8") for one in names)
         self._sha = sha1(self._text.encode(), usedforsecurity=False).hexdigest()

@@ -2,6 +2,10 @@
 -- ARGV: 5 session(8), 6 want, then lanes. Answer: {wait ms or -1, task(8) attempt(4) tokens(4) tenant '/' lane, ...}
 
 if EPOCH == '' then return answer({ 100 }) end -- lost: nothing until it is rebuilt; ask again then
+local TOLERANCE_US, TRUSTED_US = 600000, 10000000
+local RESERVE_EVERY = 10
+local AT_ONCE = 1000
+
 local session, want = ARGV[5], tonumber(ARGV[6])
 
 local function first_of(lane, band)
@@ -63,7 +67,6 @@ local function pop(lane, turn, tenant)
   local band, share = turn.band, turn.share
   local tickets = lane.at .. 'b' .. band[1]
   call('ZREM', lane.at .. 'q' .. share, sub(turn.ticket, 1, 16))
-  call('HDEL', lane.at .. 'e', turn.task)
   call('ZREM', tickets, turn.ticket)
   local following = head_of(lane, share)
   if not following then call('ZREM', lane.at .. 'n', tenant .. '/' .. share) end
@@ -73,7 +76,13 @@ local function pop(lane, turn, tenant)
     time = time + unpack_number('>d', turn.entry, 9)
   end
   if following then call('ZADD', tickets, time, following .. share) end
-  slot_added(lane, tenant, turn.task)
+  if limit_of(tenant) then
+    slot_added(lane, tenant, turn.task)
+  else
+    lane.running = lane.running + 1
+    lane.loads[#lane.loads + 1] = 0
+    lane.loads[#lane.loads + 1] = tenant .. '/' .. turn.task
+  end
   if not following then remember_time(lane, band, share, time) end
   shrink(lane, band)
 end
@@ -84,27 +93,41 @@ local function claim(lane)
   local is_reserve = state.starve and state.claims % RESERVE_EVERY == RESERVE_EVERY - 1
   local turn = is_reserve and reserved_turn(lane) or not is_reserve and usual_turn(lane)
   if not turn then return nil end
-  local tokens = unpack_number('>I4', turn.entry, 29)
-  if state.rpm or state.tpm or state.on then
+  local has_limits = state.rpm or state.tpm
+  local tokens = has_limits and unpack_number('>I4', turn.entry, 29)
+  if has_limits or state.on then
     local wait = wait_us(lane, tokens)
     if wait > 0 then return nil, wait end
   end
   local tenant = tenant_of(turn.share)
   pop(lane, turn, tenant)
-  local charged_in = (state.rpm or state.tpm) and charge(lane, now_us, tokens)
+  local charged_in = has_limits and charge(lane, now_us, tokens)
   if state.on then probe(state, turn.task) end
   local reserved = sub(turn.entry, 25, 32)
-  call('HSET', lane.at .. 'h', turn.task,
-    session .. reserved .. pack_number('>I8I8', now_at, charged_in and charged_in + 1 or 0) .. tenant)
+  lane.taken[#lane.taken + 1] = turn.task
+  lane.given[#lane.given + 1] = turn.task
+  lane.given[#lane.given + 1] =
+    session .. reserved .. pack_number('>I8I8', now_at, charged_in and charged_in + 1 or 0) .. tenant
   state.claims = state.claims + 1
   lane.is_changed = true
   return turn.task .. reserved .. tenant .. '/' .. lane.id
+end
+
+-- What was put off, to be written at once: the entries that are gone, the slots, the tenants' loads.
+local function write(lane)
+  if lane.taken[1] then
+    call('HDEL', lane.at .. 'e', unpack(lane.taken))
+    call('HSET', lane.at .. 'h', unpack(lane.given))
+  end
+  if lane.loads[1] then call('ZADD', lane.at .. 't', unpack(lane.loads)) end
+  lane.taken, lane.given, lane.loads = {}, {}, {}
 end
 
 local asked = {}
 for index = 7, #ARGV do
   local lane = lane_of(ARGV[index])
   lane.place = index
+  lane.taken, lane.given, lane.loads = {}, {}, {}
   asked[#asked + 1] = lane
 end
 table.sort(asked, function(a, b)
@@ -124,10 +147,12 @@ while claims < want and first <= #asked do
     result[claims + 1] = claimed
     lane.state.turn = served
     asked[#asked + 1] = lane
+    if #lane.taken >= AT_ONCE then write(lane) end
   elseif lane_wait and (not wait or lane_wait < wait) then
     wait = lane_wait
   end
 end
+for _, lane in ipairs(asked) do write(lane) end
 if claims > 0 then call('SET', P .. 'turn', served) end
 if wait and claims < want then result[1] = ceil(wait / 1000) end
 return answer(result)

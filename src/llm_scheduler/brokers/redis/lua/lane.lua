@@ -8,10 +8,7 @@ local floor, ceil, max, sub = math.floor, math.ceil, math.max, string.sub
 local EPOCH = call('GET', KEYS[1]) or ''
 if EPOCH ~= ARGV[1] then return { EPOCH } end
 
-local TOLERANCE_US, TRUSTED_US = 600000, 10000000
-local SLICE_US, SLICES = 100000, 606
 local IDLE_ALLOWED = 64
-local RESERVE_EVERY = 10
 
 local now_at, now_us = tonumber(ARGV[3]), tonumber(ARGV[4])
 if not now_us then
@@ -179,25 +176,6 @@ local function slot_added(lane, tenant, task)
   end
 end
 
--- What waits
-
-local function add(lane, task, entry)
-  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
-  local queue, tenant = lane.at .. 'q' .. share, tenant_of(share)
-  local head = head_of(lane, share)
-  call('HSET', lane.at .. 'e', task, entry)
-  call('ZADD', queue, 0, member)
-  local band = band_of(lane, share)
-  band[2] = band[2] + 1
-  if not head then
-    call('ZADD', lane.at .. 'n', 0, tenant .. '/' .. share)
-    if not is_full(lane, tenant) then join(lane, band, share, member) end
-  elseif head_of(lane, share) == member and not is_full(lane, tenant) then
-    move(lane, band, share, head, member)
-  end
-  lane.is_news = true
-end
-
 -- A task of the band is gone: so is an empty band, and with it all that it remembers.
 local function shrink(lane, band)
   band[2] = band[2] - 1
@@ -206,132 +184,4 @@ local function shrink(lane, band)
   for index, one in ipairs(lane.state.bands) do
     if one == band then table.remove(lane.state.bands, index) end
   end
-end
-
-local function take_out(lane, task)
-  local entry = call('HGET', lane.at .. 'e', task)
-  if not entry then return false end
-  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
-  local tenant, band = tenant_of(share), band_of(lane, share)
-  local head = head_of(lane, share)
-  call('HDEL', lane.at .. 'e', task)
-  call('ZREM', lane.at .. 'q' .. share, member)
-  if head == member then
-    local following, is_active = head_of(lane, share), not is_full(lane, tenant)
-    if not following then call('ZREM', lane.at .. 'n', tenant .. '/' .. share) end
-    if is_active and following then
-      move(lane, band, share, member, following)
-    elseif is_active then
-      leave(lane, band, share, member)
-    end
-  end
-  shrink(lane, band)
-  lane.is_news = true
-  return true
-end
-
--- Limits that pass with time
-
--- How long so many units occupy a limit per minute of which 98 % are handed out: 3e9 * units / (49 * limit) us,
--- rounded up; divided in steps, so that nothing exceeds 2^53.
-local function pace_us(units, per_minute)
-  local divisor = 49 * per_minute
-  local whole = floor(units / divisor)
-  local high = (units - whole * divisor) * 100000
-  local middle = floor(high / divisor)
-  return whole * 3000000000 + middle * 30000 + ceil((high - middle * divisor) * 30000 / divisor)
-end
-
-local function advance(lane, at_us)
-  local state, slices = lane.state, lane.at .. 'w'
-  local newest = floor(at_us / SLICE_US)
-  local passed = newest - state.newest
-  if passed <= 0 then return end
-  if passed >= SLICES then
-    call('DEL', slices)
-    state.total = 0
-  else
-    local stale = {}
-    for slice = state.newest + 1 - SLICES, newest - SLICES do stale[#stale + 1] = slice end
-    local any = false
-    for _, tokens in ipairs(call('HMGET', slices, unpack(stale))) do
-      if tokens then
-        state.total = state.total - tokens
-        any = true
-      end
-    end
-    if any then call('HDEL', slices, unpack(stale)) end
-  end
-  state.newest = newest
-  lane.is_changed = true
-end
-
-local function window_wait_us(lane, tokens)
-  advance(lane, now_us)
-  local state = lane.state
-  local left = state.total
-  if left == 0 or left + tokens <= state.tpm then return 0 end
-  local slices = {}
-  local flat = call('HGETALL', lane.at .. 'w')
-  for index = 1, #flat, 2 do slices[tonumber(flat[index])] = tonumber(flat[index + 1]) end
-  for slice = state.newest - SLICES + 1, state.newest do
-    left = left - (slices[slice] or 0)
-    if left == 0 or left + tokens <= state.tpm then return (slice + SLICES) * SLICE_US - now_us end
-  end
-  return SLICES * SLICE_US
-end
-
-local function count(lane, at_us, tokens)
-  advance(lane, at_us)
-  local state = lane.state
-  call('HINCRBY', lane.at .. 'w', state.newest, tokens)
-  state.total = state.total + tokens
-  return state.newest
-end
-
--- A call starts; the slice that it was counted in, if any.
-local function charge(lane, at_us, tokens)
-  local state = lane.state
-  lane.is_changed = true
-  if state.rpm then state.requests = max(at_us, state.requests) + pace_us(1, state.rpm) end
-  if not state.tpm then return nil end
-  state.tokens = max(at_us, state.tokens) + pace_us(tokens, state.tpm)
-  return count(lane, at_us, tokens)
-end
-
--- A call that reserved so many tokens used so many. One that was never counted counts from now on.
-local function settle(lane, slice, reserved, used)
-  local state = lane.state
-  if not state.tpm then return end
-  lane.is_changed = true
-  if not slice then
-    state.tokens = max(now_us, state.tokens) + pace_us(used, state.tpm)
-    count(lane, now_us, used)
-    return
-  end
-  state.tokens = state.tokens + pace_us(used, state.tpm) - pace_us(reserved, state.tpm)
-  advance(lane, now_us)
-  if slice > state.newest - SLICES then
-    call('HINCRBY', lane.at .. 'w', slice, used - reserved)
-    state.total = state.total + used - reserved
-  end
-end
-
--- Slots
-
-local function free(lane, task, slot, is_success)
-  local state, tenant = lane.state, sub(slot, 33)
-  call('HDEL', lane.at .. 'h', task)
-  call('ZREM', lane.at .. 't', tenant .. '/' .. task)
-  lane.running = nil
-  local limit = limit_of(tenant)
-  if limit then
-    local left = running_for(lane, tenant)
-    change_load(lane, tenant, left + 1 >= limit, left >= limit)
-  end
-  if state.on and state.probe == task then
-    state.probe = false
-    state.on = not is_success
-  end
-  lane.is_news = true
 end

@@ -31,14 +31,13 @@ local function adopt(lane, said)
 end
 
 local function mend(lane, task, entry)
-  if call('HEXISTS', lane.at .. 'h', task) == 1 then return false end
+  if add_new(lane, task, entry) then return true end
   local place = call('HGET', lane.at .. 'e', task)
-  if place then
-    if place == entry or unpack_number('>I4', place, 25) > unpack_number('>I4', entry, 25) then return false end
-    take_out(lane, task)
+  if not place or place == entry or unpack_number('>I4', place, 25) > unpack_number('>I4', entry, 25) then
+    return false
   end
-  add(lane, task, entry)
-  return true
+  take_out(lane, task)
+  return add_new(lane, task, entry)
 end
 
 local function each(times, change)

@@ -16,12 +16,7 @@ for index = 5, #ARGV, 5 do
       settle(lane, charged_in >= 0 and charged_in, unpack_number('>I4', slot, 13), used)
     end
     local back_id, back = string.match(ARGV[index + 4], '^(%-?%d+)/(.*)$')
-    if back then
-      local back_lane, back_task = lane_of(back_id), sub(back, 1, 8)
-      if call('HEXISTS', back_lane.at .. 'e', back_task) == 0 and call('HEXISTS', back_lane.at .. 'h', back_task) == 0 then
-        add(back_lane, back_task, sub(back, 9))
-      end
-    end
+    if back then add_new(lane_of(back_id), sub(back, 1, 8), sub(back, 9)) end
   end
   freed[#freed + 1] = is_ours and 1 or 0
 end
