@@ -37,6 +37,7 @@ from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
+from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
 from llm_scheduler.services.upkeep import Upkeep
@@ -124,7 +125,8 @@ class Installation:
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.reloading = Reloading(self.models.load, self.configured)
-        self.tasks = Tasks(self.store, self.broker, self.catalogue, self.running, self.feed, self.clock)
+        self.cancelling = Stopping(self.running, self.channel)
+        self.tasks = Tasks(self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock)
         self.tasks.max_input_bytes = settings.max_input_bytes
         self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
@@ -249,6 +251,7 @@ class Installation:
         self.loops.begin()
         if self.settings.is_cluster:
             self.reloading.begin()
+            self.cancelling.listen(self.heartbeat.hurry)
         if self.is_worker:
             self.worker.begin()
         if self.is_api:

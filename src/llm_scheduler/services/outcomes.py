@@ -28,7 +28,6 @@ EXPIRED: Final = TaskError("deadline_passed", "The deadline passed while the cal
 CANCELLED: Final = TaskError("cancelled", "Cancelled while it ran; the call was aborted.", is_retryable=False)
 _ABORTED: Final[Mapping[Why, tuple[Status, AttemptOutcome, TaskError | None]]] = {
     Why.CANCEL: (Status.CANCELLED, AttemptOutcome.CANCELLED, CANCELLED),
-    Why.TAKEN: (Status.CANCELLED, AttemptOutcome.CANCELLED, CANCELLED),
     Why.DRAIN: (Status.QUEUED, AttemptOutcome.RETURNED, None),
 }
 

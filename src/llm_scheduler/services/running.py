@@ -15,9 +15,7 @@ class Why(StrEnum):
     """Why an open call is aborted."""
 
     CANCEL = "cancel"
-    """Someone cancelled the task."""
-    TAKEN = "taken"
-    """Another attempt owns the task, or it is over."""
+    """Someone cancelled the task. Or another attempt owns it, or it is over: then the record takes no end of this."""
     DRAIN = "drain"
     """The process stops."""
     FENCED = "fenced"
@@ -28,6 +26,11 @@ class Why(StrEnum):
 
 class OpenCall(Protocol):
     """A call that can be stopped."""
+
+    @property
+    def attempt(self) -> int:
+        """The attempt of its task that it is."""
+        ...
 
     def abort(self, why: Why) -> None:
         """Close the connection; a second abort changes nothing."""
@@ -58,10 +61,19 @@ class RunningCalls:
         if self._calls.get(task_id) is call:
             del self._calls[task_id]
 
-    def abort(self, task_id: TaskId, why: Why) -> bool:
-        """Stop it, if it runs here."""
+    def get(self, task_id: TaskId) -> OpenCall | None:
+        """The task's newest call, if it has one here."""
+        return self._calls.get(task_id)
+
+    def runs(self, task_id: TaskId, attempt: int) -> bool:
+        """Whether this very attempt runs here."""
         call = self._calls.get(task_id)
-        if call is None:
+        return call is not None and call.attempt == attempt
+
+    def abort(self, task_id: TaskId, why: Why, attempt: int) -> bool:
+        """Stop this very attempt, if it runs here."""
+        call = self._calls.get(task_id)
+        if call is None or call.attempt != attempt:
             return False
         call.abort(why)
         return True

@@ -8,7 +8,6 @@ from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, W
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.estimate import estimated_tokens
-from llm_scheduler.services.running import RunningCalls, Why
 from llm_scheduler.services.submit import Limits, checked_input
 
 if TYPE_CHECKING:
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.store import Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.stopping import Stopping
 
 REVIVABLE: Final = (Status.FAILED, Status.CANCELLED)
 
@@ -29,10 +29,10 @@ class Tasks:
     """Moves by hand. Every list of ids may name foreign or unknown tasks: they are left out."""
 
     def __init__(
-        self, store: Store, broker: Broker, catalogue: Catalogue, running: RunningCalls, feed: Feed, clock: Clock
+        self, store: Store, broker: Broker, catalogue: Catalogue, stopping: Stopping, feed: Feed, clock: Clock
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
-        self._running, self._feed, self._clock = running, feed, clock
+        self._stopping, self._feed, self._clock = stopping, feed, clock
         self.max_input_bytes = Limits().max_input_bytes
         """Bound of an edited input; the same as a submit's."""
 
@@ -71,11 +71,10 @@ class Tasks:
     async def cancel_many(self, task_ids: Sequence[TaskId]) -> int:
         """Cancel what is not over; how many were touched."""
         moved = await self._store.cancel(task_ids)
+        self._stopping.stop([done for done in moved if done.status is Status.RUNNING])
         lanes: dict[ModelId, list[TaskId]] = {}
         for done in moved:
-            if done.status is Status.RUNNING:
-                self._running.abort(done.task_id, Why.CANCEL)
-            else:
+            if done.status is not Status.RUNNING:
                 lanes.setdefault(done.model_id, []).append(done.task_id)
                 self._tell(done.task_id, done.tenant_id, done.model_id, done.status, done.attempt)
         for lane, ids in lanes.items():

@@ -58,6 +58,11 @@ class Attempt:
         self._why: Why | None = None
         self.overdue_at_s = float("inf")
 
+    @property
+    def attempt(self) -> int:
+        """The number of this start."""
+        return self._started.attempt
+
     def begin(self) -> asyncio.Task[None]:
         """Start running in the background."""
         self._task = asyncio.create_task(self._run())

@@ -34,6 +34,7 @@ _log = structlog.get_logger(__name__)
 BEAT_TIMEOUT_S: Final = 3.0
 CONFER_EVERY_S: Final = 1.0
 _AGAIN_S: Final = 0.5
+_LEAST_PAUSE_S: Final = 0.05
 _SLOW_S: Final = 1.5
 """A beat that is on its way for so long counts as a failing one."""
 _ALL_SILENT_S: Final = 3.0
@@ -89,6 +90,7 @@ class Heartbeat:
             await self.open()
             _log.warning("session_opened_anew", session_id=self.session_id)
             return
+        calls = list(self._running)
         answer = await self._store.beat(session_id, self.vitals())
         if self.session_id != session_id:  # fenced while the answer was on its way
             return
@@ -98,7 +100,14 @@ class Heartbeat:
             self.fence("the session was buried by another process")
             return
         for task_id in answer.stop:
-            self._running.abort(task_id, Why.CANCEL)
+            call = self._running.get(task_id)
+            # One that began while the record was asked is not what the answer is about.
+            if call is not None and call in calls:
+                call.abort(Why.CANCEL)
+
+    def hurry(self) -> None:
+        """Beat soon: something that runs here may have been cancelled."""
+        self._poked.set()
 
     async def run(self, every_s: float = BEAT_EVERY_S, idle_every_s: float = IDLE_BEAT_EVERY_S) -> None:
         """Beat for ever: every two seconds while calls run, less often while none does, soon after a failure."""
@@ -115,12 +124,14 @@ class Heartbeat:
                 self._began_s = None
 
     async def _pause(self, pause_s: float) -> None:
-        self._poked.clear()
+        """Until the next beat is due, or one is wanted sooner; however often that is, some time lies between."""
+        await asyncio.sleep(min(_LEAST_PAUSE_S, pause_s))
         try:
-            async with asyncio.timeout(pause_s):
+            async with asyncio.timeout(max(0.0, pause_s - _LEAST_PAUSE_S)):
                 await self._poked.wait()
         except TimeoutError:
-            return
+            pass
+        self._poked.clear()
 
     async def confer_forever(self, every_s: float = CONFER_EVERY_S) -> None:
         """Tell the others whether the record answers, answer their doubts, fence when it is time."""

@@ -16,6 +16,7 @@ from llm_scheduler.api.server import Api, create_app
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.providers.scripted import ScriptedKind
+from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
@@ -23,6 +24,7 @@ from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
+from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
 from llm_scheduler.stores.sqlite.store import SqliteStore
@@ -49,7 +51,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     catalogue = Catalogue({"scripted": ScriptedKind()}, "fair")
     models = Models(store, broker, catalogue, AesVault("a secret of the tests"), clock)
     await models.load()
-    tasks = Tasks(store, broker, catalogue, RunningCalls(), feed, clock)
+    tasks = Tasks(store, broker, catalogue, Stopping(RunningCalls(), LocalChannel()), feed, clock)
     parse = filter_parser(catalogue)
 
     async def readiness() -> Readiness:

@@ -121,7 +121,6 @@ def test_a_task_may_have_its_own_back_off() -> None:
     ("why", "status", "outcome"),
     [
         (Why.CANCEL, Status.CANCELLED, AttemptOutcome.CANCELLED),
-        (Why.TAKEN, Status.CANCELLED, AttemptOutcome.CANCELLED),
         (Why.DRAIN, Status.QUEUED, AttemptOutcome.RETURNED),
     ],
 )

@@ -57,6 +57,7 @@ class OneCall:
     """An open call that notes why it was aborted."""
 
     why: Why | None = None
+    attempt = 1
 
     def abort(self, why: Why) -> None:
         self.why = self.why or why
@@ -115,6 +116,42 @@ async def test_a_task_that_was_cancelled_elsewhere_is_stopped_with_the_next_beat
     await heartbeat.beat()
 
     assert call.why is Why.CANCEL
+
+
+async def test_a_call_that_began_while_the_record_was_asked_is_not_stopped() -> None:
+    """The answer is about the attempt before it: aborting this one would cancel what nobody cancelled."""
+    heartbeat, sessions, running, _ = made()
+    old, new = OneCall(), OneCall()
+    await heartbeat.open()
+    running.add(TaskId(5), old)
+
+    async def beat(session_id: SessionId, vitals: Vitals) -> BeatAnswer:
+        running.remove(TaskId(5), old)
+        running.add(TaskId(5), new)
+        return BeatAnswer(is_alive=True, stop=(TaskId(5),))
+
+    sessions.beat = beat  # type: ignore[method-assign]
+    await heartbeat.beat()
+
+    assert new.why is None
+
+
+async def test_a_hurried_beat_comes_at_once_and_a_storm_of_hurries_is_one_beat() -> None:
+    """A hint about a cancelled call; the record must not be asked once for each."""
+    heartbeat, sessions, _, _ = made()
+    await heartbeat.open()
+    loop = asyncio.get_running_loop()
+    beating = asyncio.create_task(heartbeat.run(idle_every_s=30))
+    began_s = loop.time()
+    while sessions.beats < 3:
+        assert loop.time() < began_s + 5
+        heartbeat.hurry()
+        await asyncio.sleep(0)
+    took_s = loop.time() - began_s
+    beating.cancel()
+    await asyncio.gather(beating, return_exceptions=True)
+
+    assert took_s > 0.14
 
 
 @pytest.mark.parametrize(

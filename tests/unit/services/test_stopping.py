@@ -1,0 +1,93 @@
+"""Cancels that reach a call in another process."""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+
+import pytest
+from tests.inside import until
+from tests.stubs.hub import Hub
+
+from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TaskId
+from llm_scheduler.domain.status import Status
+from llm_scheduler.ports.store import Moved
+from llm_scheduler.services.running import RunningCalls, Why
+from llm_scheduler.services.stopping import STOP, Stopping
+
+
+class OneCall:
+    """An open call that notes why it was aborted."""
+
+    why: Why | None = None
+
+    def __init__(self, attempt: int) -> None:
+        self.attempt = attempt
+
+    def abort(self, why: Why) -> None:
+        self.why = self.why or why
+
+
+def cancelled(task_id: int, attempt: int) -> Moved:
+    return Moved(TaskId(task_id), DEFAULT_TENANT, ModelId(1), Status.RUNNING, attempt)
+
+
+async def test_a_call_that_runs_here_is_aborted_at_once_and_nobody_else_is_asked() -> None:
+    """The process that cancels may be the one that runs it."""
+    hub, running, call = Hub(), RunningCalls(), OneCall(2)
+    running.add(TaskId(1), call)
+    Stopping(running, hub.channel()).stop([cancelled(1, 2)])
+
+    assert call.why is Why.CANCEL
+    assert hub.sent == []
+
+
+async def test_the_process_that_runs_the_attempt_looks_and_the_others_do_not() -> None:
+    """A hint makes the worker ask the record; it aborts nothing by itself."""
+    hub = Hub()
+    looks: list[str] = []
+    calls = [OneCall(2), OneCall(3)]
+    for name, call in zip(("runs it", "runs a newer attempt"), calls, strict=True):
+        running = RunningCalls()
+        running.add(TaskId(1), call)
+        Stopping(running, hub.channel()).listen(lambda name=name: looks.append(name))
+    Stopping(RunningCalls(), hub.channel()).listen(lambda: looks.append("runs nothing"))
+    Stopping(RunningCalls(), hub.channel()).stop([cancelled(7, 1), cancelled(1, 2)])
+
+    await until(lambda: bool(looks), "somebody looks")
+    await asyncio.sleep(0)
+    assert looks == ["runs it"]
+    assert all(call.why is None for call in calls)
+
+
+async def test_after_a_gap_the_record_is_asked() -> None:
+    """Hints may have been lost."""
+    hub = Hub()
+    looks: list[str] = []
+    Stopping(RunningCalls(), hub.channel()).listen(lambda: looks.append("look"))
+    hub.mend()
+
+    assert looks == ["look"]
+
+
+@pytest.mark.parametrize("payload", [b"", b"x", struct.pack(">QI", 1, 9), b"\xff" * 25])
+async def test_what_is_no_hint_for_us_is_let_go(payload: bytes) -> None:
+    """A stranger on the topic, another attempt, half a message."""
+    hub, running = Hub(), RunningCalls()
+    running.add(TaskId(1), OneCall(2))
+    looks: list[str] = []
+    channel = hub.channel()
+    Stopping(running, channel).listen(lambda: looks.append("look"))
+    channel.take(STOP, payload)
+
+    assert looks == []
+
+
+async def test_who_listens_no_more_is_not_asked() -> None:
+    """The worker has stopped."""
+    hub = Hub()
+    looks: list[str] = []
+    Stopping(RunningCalls(), hub.channel()).listen(lambda: looks.append("look"))()
+    hub.mend()
+
+    assert looks == []
