@@ -17,7 +17,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import TaskFilter
-from llm_scheduler.stores import filters, schema, statements
+from llm_scheduler.stores import cache_statements, filters, schema, statements
 from llm_scheduler.stores.tables import METADATA
 
 FORBIDDEN = re.compile(r"RETURNING|->|ON CONFLICT|excluded|INSERT OR|json_|\bAS new\b|\|\|", re.IGNORECASE)
@@ -26,7 +26,7 @@ KNOWN = filters.Known((1, 2), (1, 2, 3), ("chat", "embedding"))
 
 def written() -> Iterator[tuple[str, str]]:
     """Every hand-written statement with its name."""
-    for name, value in vars(statements).items():
+    for name, value in (*vars(statements).items(), *vars(cache_statements).items()):
         if isinstance(value, str) and value.startswith(("SELECT", "INSERT", "UPDATE", "DELETE")):
             yield name, value
     yield from (("DELETE_TASKS", one) for one in statements.DELETE_TASKS)

@@ -147,6 +147,8 @@ def account(task: dict[str, Any]) -> str:
         parts.append(f"{count(usage.get('prompt_tokens'))} + {count(usage.get('completion_tokens'))} tokens")
     if task.get("cost_microusd"):
         parts.append(str(money(task["cost_microusd"])))
+    if (task.get("cache") or {}).get("hit"):
+        parts.append(f"from the cache (task {task['cache']['task_id']})")
     return " · ".join(parts)
 
 

@@ -14,7 +14,7 @@ from llm_scheduler.cli.faults import CliError
 from llm_scheduler.cli.following import Printer, TaskFailedError, account, finished, followed, text_of
 from llm_scheduler.cli.invocation import Invocation, here, server_options
 from llm_scheduler.cli.screen import harmless, say, show_json
-from llm_scheduler.cli.values import PRIORITY, pairs
+from llm_scheduler.cli.values import PRIORITY, SPAN, pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +28,7 @@ class _Order:
     max_tokens: int | None
     system: str | None
     metadata: dict[str, str]
+    cache: int | None
     wait: bool
     stream: bool
     timeout: float | None
@@ -40,6 +41,8 @@ class _Order:
             body["priority"] = self.priority
         if self.metadata:
             body["metadata"] = self.metadata
+        if self.cache is not None:
+            body["cache"] = {"ttl_s": self.cache}
         return body
 
     def _input(self) -> dict[str, Any] | str:
@@ -65,6 +68,7 @@ class _Order:
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="The most that the answer may have.")
 @click.option("--system", metavar="TEXT", help="System message.")
 @click.option("--metadata", "-m", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Repeatable.")
+@click.option("--cache", type=SPAN, help="Take a stored answer of an equal task, or keep this one's so long: 1h.")
 @click.option("--wait", is_flag=True, help="Wait for the answer and print it.")
 @click.option("--stream", is_flag=True, help="Print the answer while it is written.")
 @click.option(

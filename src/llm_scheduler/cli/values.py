@@ -45,6 +45,30 @@ class PriorityType(click.ParamType):
 
 
 PRIORITY: Final = PriorityType()
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_LONGEST_S: Final = 30 * 86_400
+
+
+class SpanType(click.ParamType):
+    """`90s`, `15m`, `1h`, `7d`, or seconds; 1 second to 30 days. Gives seconds."""
+
+    name = "span"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """The seconds, or a usage error."""
+        text = str(value).strip().lower()
+        number, unit = (text[:-1], _SECONDS[text[-1]]) if text[-1:] in _SECONDS else (text, 1)
+        if number.isascii() and number.isdigit() and 1 <= int(number[:9]) * unit <= _LONGEST_S:
+            return int(number[:9]) * unit
+        self.fail(f"'{value}' is no time from 1s to 30d; write 90s, 15m, 1h or 7d.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """What the help shows."""
+        del param, ctx
+        return "TIME"
+
+
+SPAN: Final = SpanType()
 
 
 def pairs(ctx: click.Context, param: click.Parameter, values: Iterable[str]) -> dict[str, str]:

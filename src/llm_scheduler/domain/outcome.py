@@ -43,3 +43,6 @@ class Ended:
     output: str | None = None
     raw: str | None = None
     finish_reason: str | None = None
+    config_digest: str | None = None
+    """Of the model's config that was used. If the task was submitted under another one, its answer is not
+    stored for later tasks; None = not known to differ."""

@@ -42,6 +42,32 @@ class TaskError:
     http_status: int | None = None
 
 
+CONFIG_DIGEST_CHARS: Final = 16
+"""A cache key begins with the digest of the model's config at submit: see `Ended.config_digest`."""
+LONGEST_TTL_S: Final = 30 * 86_400
+
+
+class CacheWish(NamedTuple):
+    """Wants the stored answer of an equal task, else to follow an equal one in flight, else to store its own.
+
+    `key`: 64 characters that equal tasks share. `ttl_s`: how long its own answer is kept, 1 to LONGEST_TTL_S.
+    """
+
+    key: str
+    ttl_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class CacheUse:
+    """What became of a wish. All None but `ttl_s`: the task runs by itself."""
+
+    ttl_s: int
+    leader_id: TaskId | None = None
+    """The task whose answer it waits for."""
+    source_id: TaskId | None = None
+    """The task whose answer it was given."""
+
+
 @dataclass(frozen=True, slots=True)
 class NewTask:
     """A checked task on its way to the record.
@@ -65,6 +91,7 @@ class NewTask:
     idempotency_key: str | None = None
     fingerprint: str | None = None
     """SHA-256 of the request body: the same idempotency key with another one is a conflict."""
+    cache: CacheWish | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +133,7 @@ class Task:
     """The provider's whole answer, JSON text."""
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
+    cache: CacheUse | None = None
 
 
 class WaitingTask(NamedTuple):

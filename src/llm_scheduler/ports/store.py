@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from llm_scheduler.ports.answers import Answers, Followers
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -28,6 +30,7 @@ class Submitted(NamedTuple):
     task_id: TaskId
     is_new: bool
     status: Status
+    """COMPLETED: answered from the cache. BLOCKED: it follows an equal task in flight."""
     queued_at: Millis
     """When it was (or, if scheduled, will be) eligible: the FIFO order."""
 
@@ -72,14 +75,12 @@ class Moved(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What became of an `Ended`.
-
-    `is_accepted` False: the fence did not hold, nothing changed but the attempt's own row. `status`
-    is the task's status now.
-    """
+    """What became of an `Ended`. `is_accepted` False: the fence did not hold, only the attempt's own row changed."""
 
     is_accepted: bool
     status: Status
+    """The task's, now."""
+    followers: Followers = Followers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,12 +111,11 @@ class Page(NamedTuple):
 
 
 class ActionProgress(NamedTuple):
-    """A bulk action on everything that matches a filter."""
+    """A bulk action on everything that matches `filter`: JSON text, as the caller wrote it."""
 
     id: int
     action: str
     filter: str
-    """The filter as JSON text, as the caller wrote it."""
     priority: int | None
     status: str
     """`running`, `completed` or `failed`."""
@@ -168,7 +168,7 @@ class TaskMoves(Protocol):
     ) -> Sequence[WaitingTask]:
         """FAILED or CANCELLED tasks among `statuses` become QUEUED, failures, crashes and error reset.
 
-        `input` replaces the request (then `generation` grows). Others are left out of the answer.
+        `input` replaces the request; `generation` grows, and a wish for the cache is dropped.
         """
         ...
 
@@ -181,7 +181,7 @@ class TaskMoves(Protocol):
         ...
 
     async def promote(self, limit: int) -> Sequence[WaitingTask]:
-        """SCHEDULED tasks whose time has come become QUEUED."""
+        """SCHEDULED tasks whose time has come become QUEUED, or followers."""
         ...
 
     async def expire(self, limit: int) -> Sequence[Moved]:
@@ -376,7 +376,7 @@ class Replies(Protocol):
         ...
 
 
-class Store(TaskMoves, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, Protocol):
+class Store(TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, Protocol):
     """Everything of one installation's record."""
 
     async def open(self) -> None:

@@ -46,11 +46,12 @@ class Pace:
     roll_up_s: float = 60.0
     idle_roll_up_s: float = 60.0
     look_for_due_s: float = 5.0
+    forget_s: float = 60.0
 
 
 ALONE: Final = Pace()
 AMONG_OTHERS: Final = Pace(
-    idle_rescue_s=12.0, audit_s=20.0, idle_audit_s=60.0, idle_roll_up_s=600.0, look_for_due_s=30.0
+    idle_rescue_s=12.0, audit_s=20.0, idle_audit_s=60.0, idle_roll_up_s=600.0, look_for_due_s=30.0, forget_s=300.0
 )
 """Statements cost others something here: an idle process sends at most 20 a minute."""
 
@@ -112,6 +113,7 @@ class UpkeepLoops:
                 "statistician",
                 self._led(lambda: self._idle_or(pace.idle_roll_up_s, pace.roll_up_s), self._upkeep.roll_up),
             ),
+            ("forgetter", self._led(_always(pace.forget_s), self._upkeep.drop_answers)),
             *((f"sweep-{number}", self._led(_always(one[0]), one[1])) for number, one in enumerate(self._further)),
         ]
         self._loops = [asyncio.create_task(loop, name=name) for name, loop in steps]  # type: ignore[arg-type]
@@ -148,6 +150,8 @@ class UpkeepLoops:
                 heappop(self._noted)
             await tick(self._upkeep.promote)
             await tick(self._upkeep.expire)
+            # After the two: they leave followers of tasks that are over, and those that a stored answer serves.
+            await tick(self._upkeep.regroup)
             sleep_s = self._pace.look_for_due_s
             if self.is_leading:
                 try:

@@ -13,6 +13,7 @@ from llm_scheduler.domain.model import ModelStatus, Tenant
 from llm_scheduler.ports.broker import Entry, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
 from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.services.equality import config_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,7 @@ class Catalogue:
         self._strategies: dict[ModelId, Strategy] = {}
         self._tenants: dict[TenantId, Tenant] = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default")}
         self._contexts: dict[TenantId, PlacementContext] = {}
+        self._digests: dict[ModelId, tuple[int, str]] = {}
 
     def replace(self, models: Iterable[Model], tenants: Iterable[Tenant]) -> None:
         """Take over what the record says."""
@@ -61,6 +63,7 @@ class Catalogue:
         if model is not None:
             self._by_name.pop((model.tenant_id, model.name), None)
             self._strategies.pop(model_id, None)
+            self._digests.pop(model_id, None)
 
     def models(self) -> list[Model]:
         """All models, by name."""
@@ -94,6 +97,15 @@ class Catalogue:
         """Its name, also for one that is gone."""
         model = self._by_id.get(model_id)
         return model.name if model else f"#{model_id}"
+
+    def digest(self, model: Model) -> str:
+        """Of the model's config (see `equality.config_digest`), computed once for each version."""
+        known = self._digests.get(model.id)
+        if known is None or known[0] != model.version:
+            kind = self.kinds.get(model.type)
+            known = model.version, config_digest(model, kind.secret_fields if kind else frozenset())
+            self._digests[model.id] = known
+        return known[1]
 
     def entry(self, task: WaitingTask) -> Entry:
         """The task as the index knows it, placed by its model's strategy."""

@@ -37,8 +37,14 @@ def task_error(error: ProviderError) -> TaskError:
     return TaskError(error.code, error.message, error.is_retryable, error.http_status)
 
 
-def completed(started: StartedTask, session_id: SessionId, ended_at: Millis, answer: Answer) -> Ended:
-    """The call gave an answer."""
+def completed(
+    started: StartedTask,
+    session_id: SessionId,
+    ended_at: Millis,
+    answer: Answer,
+    config_digest: str | None = None,
+) -> Ended:
+    """The call gave an answer; `config_digest` is that of the model as it was called."""
     return Ended(
         started.task_id,
         started.tenant_id,
@@ -55,6 +61,7 @@ def completed(started: StartedTask, session_id: SessionId, ended_at: Millis, ans
         output=answer.text,
         raw=orjson.dumps(answer.raw).decode(),
         finish_reason=answer.finish_reason,
+        config_digest=config_digest,
     )
 
 

@@ -13,8 +13,9 @@ import orjson
 from llm_scheduler.domain.errors import InputTooLargeError, InvalidInputError, QueueFullError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import Status
-from llm_scheduler.domain.task import MEDIUM, NewTask, Task, WaitingTask
+from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, WaitingTask
 from llm_scheduler.ports.feed import TaskChanged
+from llm_scheduler.services.equality import cache_key
 from llm_scheduler.services.estimate import estimated_tokens
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
 _PLAIN_FIELD: Final[Mapping[str, str]] = {"completion": "prompt", "embedding": "input"}
 _NEEDED: Final[Mapping[str, str]] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
+_CACHE_OUTCOMES: Final[Mapping[Status, str]] = {Status.COMPLETED: "hit", Status.BLOCKED: "joined"}
 _FULL_RETRY_AFTER_S: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
@@ -88,6 +90,11 @@ class TaskDraft(Protocol):
     @property
     def policy(self) -> RetryPolicy | None:
         """The task's own back-off, if it has one."""
+        ...
+
+    @property
+    def cache_ttl_s(self) -> int | None:
+        """Take a stored answer of an equal task, or keep its own for so long; None = neither."""
         ...
 
     @property
@@ -161,7 +168,15 @@ class Submissions:
             metadata=draft.metadata or {},
             idempotency_key=draft.idempotency_key,
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
+            cache=self._wish(draft, model, tenant_id, body),
         )
+
+    def _wish(
+        self, draft: TaskDraft, model: Model, tenant_id: TenantId, body: Mapping[str, object]
+    ) -> CacheWish | None:
+        if draft.cache_ttl_s is None:
+            return None
+        return CacheWish(cache_key(tenant_id, self._catalogue.digest(model), draft.type, body), draft.cache_ttl_s)
 
     def _check_deadline(self, deadline_at: Millis, run_at: Millis | None) -> None:
         if deadline_at <= self._clock.now():
@@ -199,6 +214,13 @@ class Submissions:
         await self._index(tasks, stored)
         for model_id, count in counts.items():
             self._meter.submitted(self._catalogue.name_of(model_id), count)
+        outcomes = Counter(
+            _CACHE_OUTCOMES.get(done.status, "miss")
+            for task, done in zip(tasks, stored, strict=True)
+            if task.cache is not None and done.is_new
+        )
+        for outcome, count in outcomes.items():
+            self._meter.response_cache(outcome, count)
         return stored
 
     async def _index(self, tasks: Sequence[NewTask], stored: Sequence[Submitted]) -> None:
@@ -274,6 +296,7 @@ def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
         timeout_s=task.timeout_s,
         retry=task.retry,
         metadata=task.metadata,
+        cache=None if task.cache is None else CacheUse(task.cache.ttl_s),
     )
 
 
@@ -319,18 +342,19 @@ def _millis(instant: datetime | None) -> Millis | None:
 
 
 def _fingerprint(draft: TaskDraft, text: bytes) -> str:
-    head = orjson.dumps(
-        [
-            draft.model,
-            draft.type,
-            draft.priority,
-            draft.max_retries,
-            draft.run_at,
-            draft.deadline_at,
-            draft.timeout_s,
-            dict(draft.metadata or {}),
-            draft.policy,
-        ],
-        option=orjson.OPT_SORT_KEYS,
-    )
+    parts: list[object] = [
+        draft.model,
+        draft.type,
+        draft.priority,
+        draft.max_retries,
+        draft.run_at,
+        draft.deadline_at,
+        draft.timeout_s,
+        dict(draft.metadata or {}),
+        draft.policy,
+    ]
+    # Only if given: keys that an earlier release recorded must go on matching their bodies.
+    if draft.cache_ttl_s is not None:
+        parts.append({"cache_ttl_s": draft.cache_ttl_s})
+    head = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(head + text).hexdigest()

@@ -8,6 +8,7 @@ from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, W
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.following import Following
 from llm_scheduler.services.submit import Limits, checked_input
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ class Tasks:
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._stopping, self._feed, self._clock = stopping, feed, clock
+        self._following = Following(store, broker, catalogue, feed, clock)
         self.max_input_bytes = Limits().max_input_bytes
         """Bound of an edited input; the same as a submit's."""
 
@@ -79,6 +81,8 @@ class Tasks:
                 self._tell(done.task_id, done.tenant_id, done.model_id, done.status, done.attempt)
         for lane, ids in lanes.items():
             await self._broker.remove(lane, ids)
+        if lanes:
+            await self._following.regroup()
         return len(moved)
 
     async def retry(
@@ -124,7 +128,10 @@ class Tasks:
 
     async def discard_many(self, task_ids: Sequence[TaskId]) -> int:
         """Delete terminal tasks with everything about them; how many."""
-        return await self._store.delete(task_ids)
+        gone = await self._store.delete(task_ids)
+        if gone:
+            await self._following.regroup()
+        return gone
 
     async def delete(self, task_id: TaskId, tenant_id: TenantId) -> None:
         """Delete one that is over.

@@ -14,6 +14,7 @@ from llm_scheduler.domain.session import MAX_CRASHES, TTL_S
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.broker import Claim, Release
 from llm_scheduler.ports.feed import TaskChanged
+from llm_scheduler.services.following import Following
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ class Upkeep:
     ) -> None:
         self._store, self._broker, self._catalogue, self._index = store, broker, catalogue, index
         self._clock, self._feed, self._meter = clock, feed, meter
+        self._following = Following(store, broker, catalogue, feed, clock)
 
     async def rescue(self, ttl_s: float = TTL_S, *, is_thorough: bool = True) -> int:
         """Bury silent sessions and take their tasks back; how many tasks.
@@ -66,6 +68,8 @@ class Upkeep:
             total += len(back) + len(ended)
             if len(back) + len(ended) < SWEEP:
                 break
+        if total:
+            await self.regroup()
         if buried:
             freed = await self._index.free([session.id for session in await self._store.sessions()])
             # A process that died between its commit and its enqueue left tasks that nobody indexed.
@@ -94,6 +98,17 @@ class Upkeep:
                 await self._broker.remove(lane, ids)
             await self._tell_ended(gone)
             total += len(gone)
+        return total
+
+    async def regroup(self) -> int:
+        """See to those that wait for the answer of a task that is over; how many."""
+        return await self._following.regroup()
+
+    async def drop_answers(self) -> int:
+        """Forget stored answers whose time is over; how many."""
+        total = 0
+        while dropped := await self._store.drop_answers(SWEEP):
+            total += dropped
         return total
 
     async def next_due_in_s(self, most_s: float) -> float:

@@ -16,8 +16,8 @@ from sqlalchemy import and_, exists, func, or_, select, union_all
 
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.status import Status
-from llm_scheduler.stores.rows import RESULT_COLUMNS, TASK_COLUMNS
-from llm_scheduler.stores.tables import RESULTS, TASK_METADATA, TASKS
+from llm_scheduler.stores.rows import CACHE_COLUMNS, RESULT_COLUMNS, TASK_COLUMNS
+from llm_scheduler.stores.tables import RESULTS, TASK_CACHE, TASK_METADATA, TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -82,11 +82,14 @@ def unpacked_cursor(text: str | None) -> Cursor | None:
 
 
 def page(where: TaskFilter, order: PageOrder, known: Known) -> SelectBase:
-    """Tasks with their results, columns `TASK_COLUMNS` and `RESULT_COLUMNS`, in order."""
+    """Tasks with their results, columns `TASK_COLUMNS`, `RESULT_COLUMNS` and `CACHE_COLUMNS`, in order."""
     found = _search(where, order, known) if where.q else _keys(where, order, known)
     chosen = found.subquery("chosen")
-    columns = [*(TASKS.c[name] for name in TASK_COLUMNS), *(RESULTS.c[name] for name in RESULT_COLUMNS)]
-    joined = chosen.join(TASKS, TASKS.c.id == chosen.c.id).outerjoin(RESULTS, RESULTS.c.task_id == chosen.c.id)
+    wanted = ((TASKS, TASK_COLUMNS), (RESULTS, RESULT_COLUMNS), (TASK_CACHE, CACHE_COLUMNS))
+    columns = [table.c[name] for table, names in wanted for name in names]
+    joined = chosen.join(TASKS, TASKS.c.id == chosen.c.id)
+    for table in (RESULTS, TASK_CACHE):
+        joined = joined.outerjoin(table, table.c.task_id == chosen.c.id)
     return (
         select(*columns)
         .select_from(joined)

@@ -16,6 +16,7 @@ from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import (
     Attempt,
     AttemptOutcome,
+    CacheUse,
     LogLevel,
     Task,
     TaskError,
@@ -67,6 +68,8 @@ TASK_COLUMNS: Final = (
 )
 RESULT_COLUMNS: Final = ("raw", "prompt_tokens", "completion_tokens", "cost_microusd")
 """What a task takes from its row in `results`, after `TASK_COLUMNS`."""
+CACHE_COLUMNS: Final = ("ttl_s", "leader_id", "source_id")
+"""What a task takes from its row in `task_cache`, after `RESULT_COLUMNS`."""
 
 WAITING_COLUMNS: Final = (
     "id",
@@ -166,7 +169,7 @@ def unpacked_retry(text: str) -> RetryPolicy:
 
 
 def task_of(row: Row) -> Task:
-    """From `TASK_COLUMNS` and `RESULT_COLUMNS`."""
+    """From `TASK_COLUMNS`, `RESULT_COLUMNS` and `CACHE_COLUMNS`."""
     return Task(
         id=TaskId(row[0]),
         tenant_id=TenantId(row[1]),
@@ -201,6 +204,7 @@ def task_of(row: Row) -> Task:
         raw=row[33],
         usage=Usage(row[34] or 0, row[35] or 0),
         cost_microusd=row[36] or 0,
+        cache=None if row[37] is None else CacheUse(*row[37:40]),
     )
 
 

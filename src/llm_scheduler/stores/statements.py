@@ -275,6 +275,7 @@ DELETE_TASKS: Final = (
     "DELETE FROM attempts WHERE task_id IN ({ids})",
     "DELETE FROM results WHERE task_id IN ({ids})",
     "DELETE FROM task_deadlines WHERE task_id IN ({ids})",
+    "DELETE FROM task_cache WHERE task_id IN ({ids})",
     f"DELETE FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}",
 )
 

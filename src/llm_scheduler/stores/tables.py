@@ -292,3 +292,33 @@ SCHEMA_FLOOR: Final = Table(
     PrimaryKeyConstraint("revision"),
     **CLUSTERED,
 )
+
+RESPONSE_CACHE: Final = Table(
+    "response_cache",
+    METADATA,
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("cache_key", String(64), nullable=False),
+    # The completed task that has the answer, or the one in flight that leads.
+    Column("task_id", BigInteger, nullable=False),
+    # None: in flight.
+    Column("expires_at", BigInteger),
+    PrimaryKeyConstraint("tenant_id", "cache_key"),
+    Index("ix_response_cache_expires", "expires_at"),
+    **CLUSTERED,
+)
+
+TASK_CACHE: Final = Table(
+    "task_cache",
+    METADATA,
+    # Tasks that ask for the cache.
+    Column("task_id", ID, primary_key=True, autoincrement=False),
+    Column("tenant_id", BigInteger, nullable=False),
+    Column("cache_key", String(64), nullable=False),
+    Column("ttl_s", Integer, nullable=False),
+    # The task that it waits for, while it does.
+    Column("leader_id", BigInteger),
+    # The task whose answer it was given.
+    Column("source_id", BigInteger),
+    Index("ix_task_cache_leader", "leader_id"),
+    **BINARY_TEXT,
+)

@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
-from llm_scheduler.domain.errors import InvalidInputError, StoreUnavailableError, UnsealError
+from llm_scheduler.domain.errors import InvalidInputError, SchedulerError, StoreUnavailableError, UnsealError
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome
+from llm_scheduler.ports.answers import Followers
 from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
+from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 
 if TYPE_CHECKING:
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from llm_scheduler.workers.tools import Tools
 
 _log = structlog.get_logger(__name__)
+NOBODY: Final = Followers()
 _OVERDUE_AFTER_S: Final = 5.0
 _PAST_DEADLINE_S: Final = 0.005
 """A call is given this much more than its deadline, so that its end is seen to lie past it."""
@@ -96,6 +99,17 @@ class Attempt:
             await self._release(ended, recorded)
         if ended is not None:
             self._count(ended, recorded, seconds)
+        if recorded is not None and recorded.followers != NOBODY:
+            await self._settle(recorded.followers)
+
+    async def _settle(self, followers: Followers) -> None:
+        """Followers have their answer, or lead: on record already, so nothing is lost if this fails."""
+        tools = self._tools
+        try:
+            await Following(tools.store, tools.broker, tools.catalogue, tools.feed, tools.clock).settle(followers)
+        except SchedulerError as error:
+            _log.warning("followers_not_told", task_id=self._started.task_id, error=str(error))
+            tools.note_lost()
 
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
@@ -113,7 +127,8 @@ class Attempt:
             return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
         self._tools.pauses.pop(self._model.id, None)
         try:
-            return outcomes.completed(started, self._session_id, clock.now(), answer)
+            digest = self._tools.catalogue.digest(self._model)
+            return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
         except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
             return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
 

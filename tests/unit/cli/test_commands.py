@@ -60,6 +60,24 @@ def test_submit_prints_the_id_alone_on_stdout() -> None:
     assert "llms tasks watch 100" in result.stderr
 
 
+@pytest.mark.parametrize(("given", "ttl_s"), [("1h", 3600), ("90", 90), ("90s", 90), ("15m", 900), ("30d", 2_592_000)])
+def test_submit_asks_for_the_cache(given: str, ttl_s: int) -> None:
+    server = FakeServer()
+
+    result = invoke(server, "submit", "toy", "Hi", "--cache", given)
+
+    assert result.exit_code == 0
+    assert json.loads(server.requests[-1].content)["cache"] == {"ttl_s": ttl_s}
+
+
+@pytest.mark.parametrize("given", ["", "0", "-1", "1w", "h", "1.5h", "31d", "99999999999999999999s", "٣h"])
+def test_a_time_that_is_none_is_refused(given: str) -> None:
+    result = invoke(FakeServer(), "submit", "toy", "Hi", "--cache", given)
+
+    assert result.exit_code == 2
+    assert "is no time" in result.stderr
+
+
 def test_submit_reads_a_prompt_from_stdin() -> None:
     server = FakeServer()
 

@@ -11,12 +11,13 @@ from llm_scheduler.api.answers import maybe_stamp, stamp
 from llm_scheduler.api.fields import Body, Input, Instant, Metadata, Priority, Shown
 from llm_scheduler.api.filters import FilterBody, StatusName
 from llm_scheduler.domain.retry import RetryPolicy
+from llm_scheduler.domain.task import LONGEST_TTL_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_scheduler.domain.ids import ModelId
-    from llm_scheduler.domain.task import Attempt, Task, TaskError, TaskLog, Usage
+    from llm_scheduler.domain.task import Attempt, CacheUse, Task, TaskError, TaskLog, Usage
 
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -36,6 +37,13 @@ class RetryBody(Body):
     def policy(self) -> RetryPolicy:
         """The same as a rule."""
         return RetryPolicy(self.max_retries, self.initial_delay_s, self.max_delay_s, self.backoff_factor)
+
+
+class CacheBody(Body):
+    """Use of the response cache: exact, per tenant, over the model's config, the type and the whole input."""
+
+    ttl_s: Annotated[int, Field(strict=True, ge=1, le=LONGEST_TTL_S)]
+    """Seconds that the answer is kept for equal tasks: up to 30 days."""
 
 
 _EXAMPLE = {
@@ -74,6 +82,8 @@ class TaskBody(Body):
     """Up to 32 pairs of text, to find tasks by."""
     retry: RetryBody | None = None
     """The task's own back-off."""
+    cache: CacheBody | None = None
+    """Take the stored answer of an equal task, at no cost; wait for an equal one in flight; else store this one's."""
     idempotency_key: Key | None = None
     """As the Idempotency-Key header, which may be sent instead."""
 
@@ -81,6 +91,11 @@ class TaskBody(Body):
     def policy(self) -> RetryPolicy | None:
         """The task's own back-off, as a rule."""
         return None if self.retry is None else self.retry.policy()
+
+    @property
+    def cache_ttl_s(self) -> int | None:
+        """Seconds that the answer is kept, None without the cache."""
+        return None if self.cache is None else self.cache.ttl_s
 
 
 class RetryTaskBody(Body):
@@ -134,6 +149,16 @@ class OutputShown(Shown):
     raw: dict[str, Any] | None
 
 
+class CacheShown(Shown):
+    """What became of the wish for a stored answer."""
+
+    ttl_s: int
+    hit: bool
+    """The answer is a copy: no call was made for it, it used no tokens and cost nothing."""
+    task_id: int | None
+    """The task whose answer this is, or that it waits for; null for one that runs itself."""
+
+
 _SHOWN = {
     "id": 4711,
     "model": "gpt-4o-mini",
@@ -149,6 +174,7 @@ _SHOWN = {
     "max_retries": 3,
     "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
     "cost_microusd": 2,
+    "cache": None,
     "queue_position": None,
     "metadata": {"run": "42"},
     "timeout_s": 120.0,
@@ -182,6 +208,8 @@ class TaskShown(Shown):
     max_retries: int
     usage: UsageShown
     cost_microusd: int
+    cache: CacheShown | None
+    """Null for a task that does not ask for the cache."""
     queue_position: int | None
     """Tasks that come before it among those of its priority; null when it does not wait or is far back."""
     metadata: dict[str, str]
@@ -262,6 +290,13 @@ def error_json(error: TaskError | None) -> dict[str, object] | None:
     }
 
 
+def cache_json(use: CacheUse | None) -> dict[str, object] | None:
+    """The use of the cache for an answer."""
+    if use is None:
+        return None
+    return {"ttl_s": use.ttl_s, "hit": use.source_id is not None, "task_id": use.source_id or use.leader_id}
+
+
 def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | None = None) -> dict[str, object]:
     """A task for an answer; its input and raw answer go in as the JSON text they are."""
     output: dict[str, object] | None = None
@@ -282,6 +317,7 @@ def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | Non
         "max_retries": task.max_retries,
         "usage": usage_json(task.usage),
         "cost_microusd": task.cost_microusd,
+        "cache": cache_json(task.cache),
         "queue_position": position,
         "metadata": task.metadata,
         "timeout_s": task.timeout_s,

@@ -19,7 +19,7 @@ from llm_scheduler.cli.run.output import Output
 from llm_scheduler.cli.run.progress import BarProgress, LineProgress, Progress
 from llm_scheduler.cli.run.source import Source
 from llm_scheduler.cli.screen import count, money, say, show_json, span
-from llm_scheduler.cli.values import PRIORITY
+from llm_scheduler.cli.values import PRIORITY, SPAN
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,6 +48,7 @@ class _Choices:
 @click.option("--priority", "-p", type=PRIORITY, help="For lines without one.")
 @click.option("--max-tokens", type=click.IntRange(min=1), metavar="N", help="For lines without one.")
 @click.option("--system", metavar="TEXT", help="System message, for lines without one.")
+@click.option("--cache", type=SPAN, help="Take stored answers of equal tasks, keep new ones so long: 1h, 7d.")
 @click.option("--name", metavar="TEXT", help="Another name makes another run of the same file.")
 @click.option("--unordered", "is_unordered", is_flag=True, help="Write answers as they come.")
 @click.option("--skip-bad", "is_skipping_bad", is_flag=True, help="Write an error for bad lines and go on.")
@@ -84,7 +85,12 @@ def run(ctx: click.Context, source: Path, output: Path, **options: Any) -> None:
 
 def _scanned(path: Path, options: dict[str, Any], choices: _Choices) -> Source:
     asked = RunOptions(
-        options["model"], options["priority"], options["max_tokens"], options["system"], options["force_model"]
+        options["model"],
+        options["priority"],
+        options["max_tokens"],
+        options["system"],
+        options["force_model"],
+        options["cache"],
     )
     if asked.is_model_forced and not asked.model:
         raise click.UsageError("--force-model needs --model.")

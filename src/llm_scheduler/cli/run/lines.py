@@ -33,6 +33,7 @@ class RunOptions:
     max_tokens: int | None = None
     system: str | None = None
     is_model_forced: bool = False
+    cache_s: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,10 @@ class Sender:
         numbers, rows, length = ledger.take(self._size), list[bytes](), 0
         for number, line in zip(numbers, ledger.source.read(numbers), strict=True):
             metadata = {**line.task.get("metadata", {}), "run": ledger.run_id, "line": str(number)}
-            row = orjson.dumps({**line.task, "metadata": metadata, "idempotency_key": f"run:{ledger.run_id}:{number}"})
+            task = {**line.task, "metadata": metadata, "idempotency_key": f"run:{ledger.run_id}:{number}"}
+            if ledger.source.options.cache_s is not None:
+                task["cache"] = {"ttl_s": ledger.source.options.cache_s}
+            row = orjson.dumps(task)
             if rows and length + len(row) > _LARGEST_BYTES:
                 break
             rows.append(row)

@@ -74,6 +74,8 @@ class Source:
         """The run's identity: the same input, options and server are the same run."""
         options = self.options
         chosen = [options.model, options.priority, options.max_tokens, options.system, options.is_model_forced, name]
+        if options.cache_s is not None:
+            chosen.append(["cache", options.cache_s])
         return hashlib.sha256(json.dumps([self.digest, url, chosen]).encode()).hexdigest()[:16]
 
     def _check(self, number: int, text: bytes, seen: dict[str, int]) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.stores import lines, statements
+from llm_scheduler.stores.portable import answers
 from llm_scheduler.stores.rows import MOVED_COLUMNS, WAITING_COLUMNS, moved_of, waiting_of
 
 if TYPE_CHECKING:
@@ -60,9 +61,14 @@ def requeue(
     if est_tokens is not None:
         transaction.run_in(statements.EDIT_TOKENS, ids, (est_tokens,))
     _renew_deadlines(transaction, list(chosen.values()))
+    freed: list[int] = []
+    if edited_input is None:
+        answers.requeued(transaction, ids)
+    else:
+        freed = answers.edited(transaction, ids)
     said = "requeued" if edited_input is None else "requeued with another input"
     lines.write(transaction, [lines.Line(row[0], row[1], "info", said) for row in chosen.values()])
-    return _queued(transaction, ids)
+    return _queued(transaction, [*ids, *freed])
 
 
 def _renew_deadlines(transaction: Transaction, rows: list[Row]) -> None:
@@ -96,9 +102,13 @@ def delete(transaction: Transaction, task_ids: Sequence[int]) -> int:
 def promote(transaction: Transaction, limit: int) -> list[WaitingTask]:
     """Scheduled tasks whose time has come join the queue."""
     due = transaction.rows(("id", "tenant_id"), statements.SELECT_DUE, (transaction.now, limit))
-    ids = [row[0] for row in due]
+    if not due:
+        return []
+    blocked = answers.promoted(transaction, [row[0] for row in due])
+    ids = [row[0] for row in due if row[0] not in blocked]
     transaction.run_in(statements.PROMOTE, ids, (transaction.now,))
-    lines.write(transaction, [lines.Line(row[0], row[1], "info", "queued: its time has come") for row in due])
+    said = [lines.Line(row[0], row[1], "info", "queued: its time has come") for row in due if row[0] not in blocked]
+    lines.write(transaction, said)
     return _queued(transaction, ids)
 
 

@@ -11,6 +11,7 @@ from llm_scheduler.ports.store import Page
 from llm_scheduler.stores import filters, statements
 from llm_scheduler.stores.rows import (
     ATTEMPT_COLUMNS,
+    CACHE_COLUMNS,
     LOG_COLUMNS,
     RESULT_COLUMNS,
     TASK_COLUMNS,
@@ -32,8 +33,8 @@ if TYPE_CHECKING:
 
 LARGEST_LIST = 2**31
 ONE_TASK = (
-    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')} "  # noqa: S608
-    "FROM tasks t LEFT JOIN results r ON r.task_id = t.id WHERE t.id = ?"
+    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608
+    "FROM tasks t LEFT JOIN results r ON r.task_id = t.id LEFT JOIN task_cache c ON c.task_id = t.id WHERE t.id = ?"
 )
 SELECT_ATTEMPTS = f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts WHERE task_id = ? ORDER BY attempt LIMIT ?"  # noqa: S608
 SELECT_LOGS = f"SELECT {named(LOG_COLUMNS)} FROM task_logs WHERE task_id = ? ORDER BY id LIMIT ?"  # noqa: S608
@@ -42,7 +43,7 @@ NEXT_TYPE = "SELECT MIN(type) FROM tasks WHERE tenant_id = ? AND type > ?"
 
 def task(reader: Reader, task_id: TaskId, tenant_id: TenantId | None) -> Task | None:
     """One task."""
-    found = reader.rows((*TASK_COLUMNS, *RESULT_COLUMNS), ONE_TASK, (task_id,))
+    found = reader.rows((*TASK_COLUMNS, *RESULT_COLUMNS, *CACHE_COLUMNS), ONE_TASK, (task_id,))
     if not found or (tenant_id is not None and found[0][1] != tenant_id):
         return None
     return task_of(found[0])
@@ -51,7 +52,7 @@ def task(reader: Reader, task_id: TaskId, tenant_id: TenantId | None) -> Task | 
 def tasks(reader: Reader, where: TaskFilter, order: filters.PageOrder) -> Page:
     """One page; asks for one row more to know whether there is a next one."""
     query = filters.page(where, order._replace(limit=order.limit + 1), known(reader, where))
-    found = [task_of(row) for row in reader.select((*TASK_COLUMNS, *RESULT_COLUMNS), query)]
+    found = [task_of(row) for row in reader.select((*TASK_COLUMNS, *RESULT_COLUMNS, *CACHE_COLUMNS), query)]
     items = tuple(found[: order.limit])
     more = len(found) > order.limit and items
     return Page(items, filters.packed_cursor(items[-1].created_at, items[-1].id) if more else None)

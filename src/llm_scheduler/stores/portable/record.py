@@ -13,10 +13,12 @@ from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.store import Recorded
 from llm_scheduler.stores import lines, statements
 from llm_scheduler.stores.fence import FenceRow, OldAttempt, Verdict, fence_row, is_replay, is_salvage, judge
+from llm_scheduler.stores.portable import answers as stored
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.task import TaskError
+    from llm_scheduler.ports.answers import Followers
     from llm_scheduler.stores.portable.access import Transaction
 
 
@@ -65,7 +67,12 @@ def _record_round(transaction: Transaction, ends: list[tuple[int, Ended]]) -> di
     if unsure:
         answers |= _late(transaction, unsure, rows, accepted)
     if accepted:
-        _write(transaction, accepted)
+        followers = _write(transaction, accepted)
+        if followers:
+            places: dict[int, int] = {end.task_id: place for place, end in ends}
+            for task_id, theirs in followers.items():
+                place = places[task_id]
+                answers[place] = answers[place]._replace(followers=theirs)
     return answers
 
 
@@ -102,7 +109,7 @@ def _is_news(end: Ended, old: OldAttempt) -> bool:
     return not old.is_accepted and old.outcome != end.outcome
 
 
-def _write(transaction: Transaction, accepted: list[_Accepted]) -> None:
+def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Followers]:
     completed = [one for one in accepted if one.status is Status.COMPLETED]
     put_back: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     others: defaultdict[tuple[object, ...], list[_Accepted]] = defaultdict(list)
@@ -128,6 +135,10 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> None:
     rows = [_attempt_row(one) for one in accepted]
     transaction.upsert("attempts", statements.ATTEMPT_ROW, statements.ATTEMPT_END, rows)
     lines.write(transaction, [_line(one) for one in accepted])
+    over = [
+        stored.Over(one.end.task_id, one.status, one.end.config_digest) for one in accepted if one.status in TERMINAL
+    ]
+    return stored.settle(transaction, over) if over else {}
 
 
 def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.stores.portable import moves, reads
+from llm_scheduler.ports.answers import Followers
+from llm_scheduler.stores.portable import answers, moves, reads
 from llm_scheduler.stores.portable.access import Access
 
 if TYPE_CHECKING:
@@ -27,10 +28,10 @@ class TaskCalls(Access):
         """Record new tasks; not atomic means in slices, each on disk before the next."""
         if is_atomic or len(tasks) <= SLICE:
             return await self._merge("submit", tasks) if tasks else ()
-        answers: list[Submitted] = []
+        done: list[Submitted] = []
         for first in range(0, len(tasks), SLICE):
-            answers += await self._merge("submit", tasks[first : first + SLICE])
-        return answers
+            done += await self._merge("submit", tasks[first : first + SLICE])
+        return done
 
     async def start(self, session_id: SessionId, orders: Sequence[StartOrder]) -> Sequence[StartedTask | None]:
         """Record START for each; None where it lost."""
@@ -82,3 +83,13 @@ class TaskCalls(Access):
     async def rescue(self, max_crashes: int, limit: int) -> tuple[Sequence[WaitingTask], Sequence[Moved]]:
         """Take running tasks from sessions that are not alive."""
         return await self._write(lambda transaction: moves.rescue(transaction, max_crashes, limit))
+
+    async def regroup(self, limit: int) -> Followers:
+        """See to followers of tasks that are over; a look first, for there are seldom any."""
+        if not await self._read(answers.has_lost):
+            return Followers()
+        return await self._write(lambda transaction: answers.regroup(transaction, limit))
+
+    async def drop_answers(self, limit: int) -> int:
+        """Forget answers whose time is over."""
+        return await self._write(lambda transaction: answers.drop(transaction, limit))

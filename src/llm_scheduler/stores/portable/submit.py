@@ -11,16 +11,26 @@ from llm_scheduler.domain.ids import Millis, TaskId
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import Submitted
 from llm_scheduler.stores import statements
+from llm_scheduler.stores.portable import answers
 from llm_scheduler.stores.rows import packed_retry
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.task import NewTask
     from llm_scheduler.stores.portable.access import Transaction
 
 Keyed = dict[tuple[int, str], "_Use"]
 KEY_ROW = ("tenant_id", "key", "fingerprint", "task_id", "created_at")
+
+
+# What is answered at once is inserted as if it followed, and completed in the same transaction.
+_INSERTED = {
+    Status.QUEUED: "queued",
+    Status.SCHEDULED: "scheduled",
+    Status.BLOCKED: "blocked",
+    Status.COMPLETED: "blocked",
+}
 
 
 class _Use(NamedTuple):
@@ -41,10 +51,29 @@ def submit_all(transaction: Transaction, lists: list[Sequence[NewTask]]) -> list
     for tasks in lists:
         refused = _refusal(tasks, known, used)
         outcomes.append(refused or _submitted(transaction, tasks, used, fresh))
-    if fresh:
-        _take_keys(transaction, fresh, dangling)
+    if not fresh:
+        return outcomes
+    _take_keys(transaction, fresh, dangling)
+    wishes = [
+        (answers.Wanted(new.task_id, task.tenant_id, task.cache.key), task.cache.ttl_s)
+        for task, new in fresh
+        if task.cache is not None
+    ]
+    if not wishes:
         _insert(transaction, fresh)
-    return outcomes
+        return outcomes
+    for_later = {new.task_id for _, new in fresh if new.status is Status.SCHEDULED}
+    leads = answers.place(transaction, [one for one, _ in wishes if one.task_id not in for_later])
+    _insert(transaction, [(task, _placed(new, leads)) for task, new in fresh])
+    answers.note(transaction, wishes, leads)
+    return [each if isinstance(each, SchedulerError) else [_placed(new, leads) for new in each] for each in outcomes]
+
+
+def _placed(new: Submitted, leads: Mapping[int, answers.Lead]) -> Submitted:
+    lead = leads.get(new.task_id)
+    if lead is None:
+        return new
+    return new._replace(status=Status.COMPLETED if lead.has_answer else Status.BLOCKED)
 
 
 def _known_models(transaction: Transaction, lists: list[Sequence[NewTask]]) -> set[int]:
@@ -101,24 +130,24 @@ def _submitted(
     transaction: Transaction, tasks: Sequence[NewTask], used: Keyed, fresh: list[tuple[NewTask, Submitted]]
 ) -> list[Submitted]:
     now = transaction.now
-    answers: list[Submitted] = []
+    done: list[Submitted] = []
     ids = iter(transaction.new_ids("tasks", len(tasks)))
     for task in tasks:
         key = task.idempotency_key
         use = used.get((task.tenant_id, key)) if key is not None else None
         if use is not None and use.task is not None:
-            answers.append(use.task)
+            done.append(use.task)
             continue
         run_at = task.run_at
         if run_at is not None and run_at > now:
             new = Submitted(TaskId(next(ids)), True, Status.SCHEDULED, run_at)
         else:
             new = Submitted(TaskId(next(ids)), True, Status.QUEUED, now)
-        answers.append(new)
+        done.append(new)
         fresh.append((task, new))
         if key is not None:
             used[task.tenant_id, key] = _Use(task.fingerprint or "", new._replace(is_new=False))
-    return answers
+    return done
 
 
 def _take_keys(
@@ -159,7 +188,7 @@ def _task_row(task: NewTask, new: Submitted, now: Millis) -> tuple[object, ...]:
         task.tenant_id,
         task.model_id,
         task.type,
-        "queued" if is_queued else "scheduled",
+        _INSERTED[new.status],
         task.priority,
         0,
         0,

@@ -1,0 +1,36 @@
+"""Answers of completed tasks for equal ones."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from llm_scheduler.stores.tables import BINARY_TEXT, CLUSTERED, ID
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    op.create_table(
+        "response_cache",
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("cache_key", sa.String(length=64), nullable=False),
+        sa.Column("task_id", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("tenant_id", "cache_key"),
+        **CLUSTERED,
+    )
+    op.create_index("ix_response_cache_expires", "response_cache", ["expires_at"])
+    op.create_table(
+        "task_cache",
+        sa.Column("task_id", ID, autoincrement=False, nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("cache_key", sa.String(length=64), nullable=False),
+        sa.Column("ttl_s", sa.Integer(), nullable=False),
+        sa.Column("leader_id", sa.BigInteger()),
+        sa.Column("source_id", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("task_id"),
+        **BINARY_TEXT,
+    )
+    op.create_index("ix_task_cache_leader", "task_cache", ["leader_id"])
