@@ -30,6 +30,7 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.QueueFullError: 429,
     errors.StoreUnavailableError: 503,
     errors.BrokerUnavailableError: 503,
+    errors.ArchiveUnavailableError: 503,
     errors.StoreUnusableError: 503,
     errors.UnauthorizedError: 401,
     errors.UnsealError: 503,

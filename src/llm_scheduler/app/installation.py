@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from llm_scheduler import __version__
+from llm_scheduler.api.archived import archive_line
 from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
@@ -35,12 +36,14 @@ from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
+from llm_scheduler.services.retention import Retention
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
 from llm_scheduler.services.upkeep import Upkeep
+from llm_scheduler.stores.archive.writing import NdjsonArchive, NoArchive
 from llm_scheduler.stores.mysql.clock import DatabaseClock
 from llm_scheduler.stores.mysql.store import MysqlStore
 from llm_scheduler.stores.sqlite.store import SqliteStore
@@ -69,6 +72,7 @@ _EVERY_SESSION_S: Final = -1e9
 """A ttl that every heartbeat has missed, also one that a clock which ran ahead wrote into the future."""
 _OVERDUE_EVERY_S: Final = 1.0
 _STRAYS_EVERY_S: Final = 10.0
+_RETENTION_LOOK_S: Final = 5.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
 
@@ -153,6 +157,9 @@ class Installation:
             self.limits,
             self.loops.note_due,
         )
+        self.retention = self._make_retention()
+        if self.retention is not None:
+            self.loops.also(_RETENTION_LOOK_S, self.retention.step)
         tools = self._tools()
         self.worker = Worker(tools, self.heartbeat, settings.max_running, self._lanes)
         self.strays = Strays(tools, self.heartbeat)
@@ -194,6 +201,21 @@ class Installation:
             return LayeredCache("catalogue", near, self.meter)
         far = RedisCache(self.client, self.settings.redis_prefix, self.clock)
         return LayeredCache("catalogue", near, self.meter, far=far, channel=self.channel)
+
+    def _make_retention(self) -> Retention | None:
+        """None when finished tasks are kept for ever."""
+        settings = self.settings
+        if not settings.retention_days:
+            return None
+        archive = NdjsonArchive(settings.archive_path) if settings.archive == "ndjson" else NoArchive()
+        return Retention(
+            self.store,
+            archive,
+            lambda whole: archive_line(whole, self.catalogue.name_of),
+            self.clock,
+            self.meter,
+            settings.retention_days,
+        )
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)

@@ -143,6 +143,15 @@ class BrokerUnavailableError(SchedulerError):
         self.retry_after_s = 1
 
 
+class ArchiveUnavailableError(SchedulerError):
+    """The archive cannot be written or read; what was to go there stays in the record."""
+
+    code = "archive_unavailable"
+
+    def __init__(self, why: str) -> None:
+        super().__init__(f"The archive is not available: {why}")
+
+
 class StoreUnusableError(SchedulerError):
     """The database cannot be used at all: corrupt, newer than this program, or held by another server."""
 

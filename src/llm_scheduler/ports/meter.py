@@ -58,3 +58,11 @@ class Meter(Protocol):
     def response_cache(self, outcome: str, count: int) -> None:
         """Tasks that ask for the response cache: `hit`, `miss` or `joined` (they follow an equal one in flight)."""
         ...
+
+    def retired(self, archived: int, removed: int) -> None:
+        """Finished tasks were written to the archive, and left the record."""
+        ...
+
+    def retention_ran(self, at_s: float | None) -> None:
+        """A walk over the record ended at that time (seconds of the epoch); None: it failed."""
+        ...

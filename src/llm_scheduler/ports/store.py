@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.ports.answers import Answers, Followers
+from llm_scheduler.ports.promises import Actions, Replies
+from llm_scheduler.ports.retention import RetentionMoves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -342,41 +344,9 @@ class StatsReads(Protocol):
         ...
 
 
-class Actions(Protocol):
-    """Bulk actions that survive a restart."""
-
-    async def add_action(self, action: str, filter_json: str, priority: int | None) -> ActionProgress:
-        """Begin."""
-        ...
-
-    async def save_action(
-        self, action_id: int, *, seen: int, changed: int, status: str, error: str | None = None
-    ) -> None:
-        """Note progress."""
-        ...
-
-    async def action(self, action_id: int) -> ActionProgress | None:
-        """How far it is."""
-        ...
-
-    async def unfinished_actions(self) -> Sequence[ActionProgress]:
-        """Those a restart must take up again."""
-        ...
-
-
-class Replies(Protocol):
-    """Answers kept for idempotency keys of requests that are not single tasks."""
-
-    async def reply(self, tenant_id: TenantId, key: str) -> tuple[str, str] | None:
-        """(fingerprint, answer as JSON text) of an earlier use."""
-        ...
-
-    async def keep_reply(self, tenant_id: TenantId, key: str, fingerprint: str, answer: str) -> None:
-        """Remember; the first one wins."""
-        ...
-
-
-class Store(TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, Protocol):
+class Store(
+    TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, RetentionMoves, Protocol
+):
     """Everything of one installation's record."""
 
     async def open(self) -> None:

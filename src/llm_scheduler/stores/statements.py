@@ -267,9 +267,20 @@ SET_PRIORITY: Final = f"UPDATE tasks SET priority = ?, updated_at = ? WHERE id I
 SELECT_TERMINAL: Final = (
     f"SELECT id, tenant_id, created_at, metadata FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}"
 )
-DELETE_METADATA: Final = (
-    "DELETE FROM task_metadata WHERE tenant_id = ? AND `key` = ? AND value = ? AND created_at = ? AND task_id = ?"
+SELECT_RETIRABLE: Final = (
+    "SELECT id, tenant_id, created_at, metadata FROM tasks "
+    f"WHERE id IN ({{ids}}) AND status IN {TERMINAL} AND completed_at < ?"
 )
+_PAIR: Final = "(tenant_id = ? AND `key` = ? AND value = ? AND created_at = ? AND task_id = ?)"
+PAIR_SIZES: Final = (16, 4, 1)
+
+
+@lru_cache(maxsize=8)
+def delete_pairs(count: int) -> str:
+    """DELETE of so many rows of metadata by their whole key."""
+    return f"DELETE FROM task_metadata WHERE {' OR '.join([_PAIR] * count)}"
+
+
 DELETE_TASKS: Final = (
     "DELETE FROM task_logs WHERE task_id IN ({ids})",
     "DELETE FROM attempts WHERE task_id IN ({ids})",
@@ -367,3 +378,5 @@ KEY_IN_USE: Final = "SELECT fingerprint FROM idempotency_keys WHERE tenant_id = 
 SELECT_REPLY: Final = (
     "SELECT fingerprint, answer FROM idempotency_keys WHERE tenant_id = ? AND `key` = ? AND answer IS NOT NULL"
 )
+OLD_ACTIONS: Final = "SELECT id FROM actions WHERE status <> 'running' AND updated_at < ? ORDER BY id LIMIT ?"
+DROP_ACTIONS: Final = "DELETE FROM actions WHERE id IN ({ids}) AND status <> 'running' AND updated_at < ?"

@@ -78,6 +78,12 @@ class PrometheusMeter:
         self.workers_active = Gauge("workers_active", "Calls that run now", registry=registry)
         self.queue_length = Gauge("queue_length", "Waiting tasks", ["model", "priority"], registry=registry)
         self.oldest = Gauge("queue_oldest_age_seconds", "Age of the oldest waiting task", ["model"], registry=registry)
+        self._archived = Counter("tasks_archived_total", "Finished tasks written to the archive", registry=registry)
+        self._removed = Counter("tasks_retired_total", "Finished tasks that left the record", registry=registry)
+        self._retention_errors = Counter("retention_errors_total", "Retention runs that failed", registry=registry)
+        self._retention_run = Gauge(
+            "retention_last_run_timestamp_seconds", "When a walk over the record last ended", registry=registry
+        )
         self.connections = Gauge("database_connections", "Open database connections", registry=registry)
         self.results_held = Gauge("results_held", "Ends of attempts held while the record is away", registry=registry)
         self.store_up = Gauge("store_up", "1 while the record answers this process", registry=registry)
@@ -130,6 +136,18 @@ class PrometheusMeter:
     def repaired(self, kind: str, count: int) -> None:
         """Something was mended."""
         self._repairs.labels(kind).inc(count)
+
+    def retired(self, archived: int, removed: int) -> None:
+        """Finished tasks left the record."""
+        self._archived.inc(archived)
+        self._removed.inc(removed)
+
+    def retention_ran(self, at_s: float | None) -> None:
+        """A walk ended, or failed."""
+        if at_s is None:
+            self._retention_errors.inc()
+        else:
+            self._retention_run.set(at_s)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered."""

@@ -86,14 +86,28 @@ def set_priority(transaction: Transaction, task_ids: Sequence[TaskId], priority:
     return _queued(transaction, ids)
 
 
+REMOVABLE = ("id", "tenant_id", "created_at", "metadata")
+
+
 def delete(transaction: Transaction, task_ids: Sequence[int]) -> int:
     """Terminal tasks go, with everything that hangs on them."""
-    columns = ("id", "tenant_id", "created_at", "metadata")
-    found = transaction.rows_in(columns, statements.SELECT_TERMINAL, _sorted(task_ids))
+    return remove(transaction, transaction.rows_in(REMOVABLE, statements.SELECT_TERMINAL, _sorted(task_ids)))
+
+
+def remove(transaction: Transaction, found: list[Row]) -> int:
+    """Delete tasks, given as `REMOVABLE` columns of rows that are locked; how many."""
     gone = {row[0]: row for row in found}
-    for task_id, tenant_id, created_at, metadata in gone.values():
-        for key, value in orjson.loads(metadata or "{}").items():
-            transaction.run(statements.DELETE_METADATA, (tenant_id, key, value, created_at, task_id))
+    pairs = [
+        (tenant_id, key, value, created_at, task_id)
+        for task_id, tenant_id, created_at, metadata in gone.values()
+        for key, value in orjson.loads(metadata or "{}").items()
+    ]
+    first = 0
+    for size in statements.PAIR_SIZES:
+        while len(pairs) - first >= size:
+            params = [value for pair in pairs[first : first + size] for value in pair]
+            transaction.run(statements.delete_pairs(size), params)
+            first += size
     for statement in statements.DELETE_TASKS:
         transaction.run_in(statement, sorted(gone))
     return len(gone)

@@ -96,11 +96,14 @@ def logs(reader: Reader, task_id: TaskId, limit: int) -> list[TaskLog]:
     found = reader.rows(("created_at", "run_at"), query, (task_id,))
     if not found:
         return []
-    created_at, run_at = found[0]
-    said = "submitted" if run_at is None or run_at <= created_at else "submitted, to run later"
-    first = TaskLog(task_id, LogLevel.INFO, said, created_at)
     rest = reader.rows(LOG_COLUMNS, SELECT_LOGS, (task_id, max(limit - 1, 0)))
-    return [first, *(log_of(row) for row in rest)][:limit]
+    return [first_line(task_id, *found[0]), *(log_of(row) for row in rest)][:limit]
+
+
+def first_line(task_id: TaskId, created_at: Millis, run_at: Millis | None) -> TaskLog:
+    """What the log of a task begins with."""
+    said = "submitted" if run_at is None or run_at <= created_at else "submitted, to run later"
+    return TaskLog(task_id, LogLevel.INFO, said, created_at)
 
 
 def waiting_page(reader: Reader, after: tuple[Millis, TaskId] | None, limit: int) -> list[WaitingTask]:

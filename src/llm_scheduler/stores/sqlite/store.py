@@ -11,6 +11,7 @@ from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableErro
 from llm_scheduler.stores import schema
 from llm_scheduler.stores.portable.kinds import touch
 from llm_scheduler.stores.portable.store_reads import ReadCalls
+from llm_scheduler.stores.portable.store_retention import RetentionCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
 from llm_scheduler.stores.portable.store_tasks import TaskCalls
 from llm_scheduler.stores.sqlite import planner
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SqliteStore(TaskCalls, TableCalls, ReadCalls):
+class SqliteStore(TaskCalls, TableCalls, ReadCalls, RetentionCalls):
     """The record in one file, written by one thread of one process."""
 
     def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:

@@ -1,0 +1,45 @@
+"""What callers were promised and a restart must not forget: bulk actions under way, answers already given."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.ports.store import ActionProgress
+
+
+class Actions(Protocol):
+    """Bulk actions that survive a restart."""
+
+    async def add_action(self, action: str, filter_json: str, priority: int | None) -> ActionProgress:
+        """Begin."""
+        ...
+
+    async def save_action(
+        self, action_id: int, *, seen: int, changed: int, status: str, error: str | None = None
+    ) -> None:
+        """Note progress."""
+        ...
+
+    async def action(self, action_id: int) -> ActionProgress | None:
+        """How far it is."""
+        ...
+
+    async def unfinished_actions(self) -> Sequence[ActionProgress]:
+        """Those a restart must take up again."""
+        ...
+
+
+class Replies(Protocol):
+    """Answers kept for idempotency keys of requests that are not single tasks."""
+
+    async def reply(self, tenant_id: TenantId, key: str) -> tuple[str, str] | None:
+        """(fingerprint, answer as JSON text) of an earlier use."""
+        ...
+
+    async def keep_reply(self, tenant_id: TenantId, key: str, fingerprint: str, answer: str) -> None:
+        """Remember; the first one wins."""
+        ...
