@@ -29,6 +29,7 @@ LOCKS: Final = {
     statements.SELECT_DUE: SKIP,
     statements.SELECT_OVERDUE: SKIP,
     statements.SELECT_ABANDONED: SKIP,
+    statements.SELECT_RETIRABLE: SKIP,
 }
 INFORMING: Final = frozenset(
     {
@@ -42,6 +43,7 @@ INFORMING: Final = frozenset(
         statements.SELECT_TENANTS,
         statements.SELECT_STOPS,
         statements.KEY_IN_USE,
+        statements.OLD_ACTIONS,  # judged again by the DELETE
     }
 )
 
