@@ -1,0 +1,240 @@
+"""A broker for callers who must not fail because the index is away: the record goes on without it.
+
+What the index must hear although it did not answer is kept, in order, and sent again when it is back: releases,
+and the last word on rules, limits, pauses and dropped lanes. What it need not hear is let go: the reconciler adds
+what was not enqueued and takes out what was not removed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from math import ceil
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from llm_scheduler.domain.errors import BrokerUnavailableError
+from llm_scheduler.ports.broker import ClaimAnswer
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
+    from llm_scheduler.ports.broker import Broker, Entry, LaneDepth, LaneRules, PastStart, Pulse, Release, Slot
+    from llm_scheduler.ports.clock import Clock
+
+RELEASES_KEPT: Final = 10_000
+"""Beyond that the oldest go: the reconciler takes slots away whose tasks do not run."""
+AWAY_WAIT_MS: Final = 250
+_RELEASES_AT_ONCE: Final = 500
+
+T = TypeVar("T")
+
+
+class GuardedBroker:
+    """Implements `ports.broker.Broker` around another one.
+
+    `on_lost` is called for every enqueue or remove that the index did not hear; `on_state(is_available)` when that
+    has changed. Reads still raise BrokerUnavailableError. Any call that succeeds shows that the index is back; what
+    was kept is sent then, before the next claim.
+    """
+
+    def __init__(
+        self, inner: Broker, clock: Clock, on_lost: Callable[[], None], on_state: Callable[[bool], None]
+    ) -> None:
+        self._inner = inner
+        self._clock = clock
+        self._on_lost = on_lost
+        self._on_state = on_state
+        self._is_available = True
+        self._sending = asyncio.Lock()
+        self._releases: deque[Release] = deque(maxlen=RELEASES_KEPT)
+        self._rules: dict[ModelId, LaneRules] = {}
+        self._limits: dict[TenantId, int | None] = {}
+        self._throttles: dict[ModelId, float] = {}
+        self._dropped: dict[ModelId, None] = {}
+
+    @property
+    def is_available(self) -> bool:
+        """Whether the last call was answered."""
+        return self._is_available
+
+    # What is kept while the index is away
+
+    async def set_rules(self, rules: Sequence[LaneRules]) -> None:
+        """Replace the rules of these lanes, now or when the index is back."""
+        for one in rules:
+            kept = self._rules.get(one.lane)
+            if kept is None or one.version >= kept.version:
+                self._rules[one.lane] = one
+        await self._resend()
+
+    async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
+        """Limit a tenant, now or when the index is back."""
+        self._limits[tenant_id] = max_workers
+        await self._resend()
+
+    async def drop_lane(self, lane: ModelId) -> None:
+        """Forget the lane, now or when the index is back."""
+        self._rules.pop(lane, None)
+        self._throttles.pop(lane, None)
+        self._dropped[lane] = None
+        await self._resend()
+
+    async def throttle(self, lane: ModelId, for_ms: int) -> None:
+        """Pause the lane; what is left of the pause when the index is back."""
+        until_s = self._clock.monotonic_s() + for_ms / 1000
+        self._throttles[lane] = max(until_s, self._throttles.get(lane, until_s))
+        await self._resend()
+
+    async def release(self, releases: Sequence[Release]) -> None:
+        """Free slots, now or when the index is back, in the order in which they were released."""
+        self._releases.extend(releases)
+        await self._resend()
+
+    # What is let go while the index is away
+
+    async def enqueue(self, entries: Sequence[Entry]) -> None:
+        """Add waiting tasks; the reconciler adds them if the index is away."""
+        await self._try(self._inner.enqueue(entries))
+
+    async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
+        """Take waiting tasks out; START refuses them if the index is away."""
+        await self._try(self._inner.remove(lane, task_ids))
+
+    async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
+        """Claim; nothing while the index is away."""
+        seen = await self._inner.wait(-1, 0)  # no count was ever negative: it only tells where things stand
+        if await self._resend():
+            try:
+                return await self._watched(self._inner.claim(session, lanes, want))
+            except BrokerUnavailableError:
+                pass  # on_state has told it
+        return ClaimAnswer((), AWAY_WAIT_MS, seen)
+
+    # What raises while the index is away
+
+    async def reconcile(
+        self, waiting: Sequence[Entry], running: Sequence[Slot], absent: Sequence[tuple[ModelId, TaskId]]
+    ) -> int:
+        """Mend towards the record."""
+        return await self._watched(self._inner.reconcile(waiting, running, absent))
+
+    async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
+        """Every claim that is not released."""
+        return await self._watched(self._inner.slots(lane))
+
+    async def position(self, lane: ModelId, task_id: TaskId) -> int | None:
+        """How many tasks of the same band come before it."""
+        return await self._watched(self._inner.position(lane, task_id))
+
+    async def depths(self) -> Sequence[LaneDepth]:
+        """Every lane that has rules or content."""
+        return await self._watched(self._inner.depths())
+
+    async def pulse(self) -> Sequence[Pulse]:
+        """How every shard is; a sign of life is followed by what was kept."""
+        pulses = await self._watched(self._inner.pulse())
+        await self._resend()
+        return pulses
+
+    async def begin_rebuild(self, *, is_forced: bool = False) -> str | None:
+        """Ask to be the one who rebuilds."""
+        return await self._watched(self._inner.begin_rebuild(is_forced=is_forced))
+
+    async def remember(self, starts: Sequence[PastStart]) -> None:
+        """Count these against the limits."""
+        await self._watched(self._inner.remember(starts))
+
+    async def finish_rebuild(self, token: str) -> bool:
+        """Open for claims again."""
+        return await self._watched(self._inner.finish_rebuild(token))
+
+    async def lead(self, who: SessionId, ttl_s: float) -> bool:
+        """Whether this session leads."""
+        return await self._watched(self._inner.lead(who, ttl_s))
+
+    # What needs no index
+
+    def waiting(self, lane: ModelId | None = None) -> int:
+        """As of the last call that was answered."""
+        return self._inner.waiting(lane)
+
+    async def wait(self, seen: int, timeout_ms: int) -> int:
+        """Wait for something that may let a claim succeed."""
+        return await self._inner.wait(seen, timeout_ms)
+
+    async def close(self) -> None:
+        """Let go of connections."""
+        await self._inner.close()
+
+    # Parts
+
+    async def _try(self, call: Awaitable[None]) -> None:
+        try:
+            await self._watched(call)
+        except BrokerUnavailableError:
+            self._on_lost()
+        else:
+            await self._resend()
+
+    async def _watched(self, call: Awaitable[T]) -> T:
+        """Note whether the index answers."""
+        try:
+            answer = await call
+        except BrokerUnavailableError:
+            self._note(is_available=False)
+            raise
+        self._note(is_available=True)
+        return answer
+
+    def _note(self, *, is_available: bool) -> None:
+        if is_available != self._is_available:
+            self._is_available = is_available
+            self._on_state(is_available)
+
+    def _has_kept(self) -> bool:
+        return bool(self._releases or self._rules or self._limits or self._throttles or self._dropped)
+
+    async def _resend(self) -> bool:
+        """Send what is kept, one caller for all who came meanwhile; False = it is still kept.
+
+        Settings go first: a pause must be known before the slot of the call that met it is free.
+        """
+        if not self._has_kept():
+            return True
+        async with self._sending:
+            try:
+                await self._send_settings()
+                while self._releases:
+                    await self._send_releases()
+            except BrokerUnavailableError:
+                return False  # on_state has told it
+        return True
+
+    async def _send_settings(self) -> None:
+        for lane in tuple(self._dropped):
+            await self._watched(self._inner.drop_lane(lane))
+            self._dropped.pop(lane, None)
+        for tenant_id, most in tuple(self._limits.items()):
+            await self._watched(self._inner.set_tenant_limit(tenant_id, most))
+            if self._limits.get(tenant_id, most) == most:
+                self._limits.pop(tenant_id, None)
+        rules = tuple(self._rules.values())
+        if rules:
+            await self._watched(self._inner.set_rules(rules))
+            for one in rules:
+                if self._rules.get(one.lane) is one:
+                    del self._rules[one.lane]
+        for lane, until_s in tuple(self._throttles.items()):
+            left_ms = ceil((until_s - self._clock.monotonic_s()) * 1000 - 1e-6)
+            await self._watched(self._inner.throttle(lane, max(0, left_ms)))
+            if self._throttles.get(lane) == until_s:
+                del self._throttles[lane]
+
+    async def _send_releases(self) -> None:
+        page = [self._releases.popleft() for _ in range(min(_RELEASES_AT_ONCE, len(self._releases)))]
+        try:
+            await self._watched(self._inner.release(page))
+        except BaseException:  # also when this caller was cancelled: others' releases may be among them
+            self._releases = deque((*page, *self._releases), maxlen=RELEASES_KEPT)
+            raise
