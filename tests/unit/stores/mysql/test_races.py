@@ -122,10 +122,12 @@ async def test_stores_that_hammer_the_same_tasks_get_through(tmp_path: Path) -> 
                 if rng.random() < 0.3:
                     await scene.store.cancel(some)
                 await scene.store.set_priority(some, rng.randrange(10))
-                answers = await asyncio.gather(
-                    *(scene.store.record(end) for end in ends), scene.store.rescue(3, 100), scene.store.promote(100)
+                answers, *_ = await asyncio.gather(
+                    asyncio.gather(*(scene.store.record(end) for end in ends)),
+                    scene.store.rescue(3, 100),
+                    scene.store.promote(100),
                 )
-                for end, answer in zip(ends, answers, strict=False):
+                for end, answer in zip(ends, answers, strict=True):
                     accepted[end.task_id] += answer.is_accepted
 
         await asyncio.gather(*(hammer(scene, seed) for seed, scene in enumerate(scenes)))
