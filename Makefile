@@ -1,6 +1,6 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt bench clean nightly servers
+.PHONY: help install run test check fmt bench bench-peers clean nightly servers
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -8,7 +8,7 @@ BIN := .venv/bin
 UV = $(shell command -v uv || echo $(CURDIR)/.tools/bin/uv)
 
 help: ## Print this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
 install: .venv/.installed ## Make .venv with everything, the local model included
 
@@ -42,6 +42,9 @@ fmt: install ## Format and fix what can be fixed
 
 bench: install servers ## Run every benchmark and print its figure
 	@for name in version drain llm_shape submit idle million; do echo "== bench/$$name.py"; $(BIN)/python -m bench.$$name || exit 1; done
+
+bench-peers: install servers ## Compare with other task queues; needs uv, Node and npm, takes half an hour
+	@$(BIN)/python -m bench.peers
 
 clean: ## Remove what was made
 	rm -rf .venv .tools dist build .pytest_cache .ruff_cache .hypothesis
