@@ -75,6 +75,11 @@ def _backlog(scale: float, rng: Random) -> list[Posting]:
     return _in_bulk(500, [Item(n, rng.randint(20, 60), OTHER if n % 4 == 0 else MODEL) for n in range(count)])
 
 
+def _slice(scale: float, rng: Random) -> list[Posting]:
+    """A small backlog that lasts a few seconds: for the tests."""
+    return _in_bulk(100, [Item(n, rng.randint(100, 200)) for n in range(int(500 * scale))])
+
+
 def _flood(scale: float, rng: Random) -> list[Posting]:
     """A flood of low priority in bulk, and a trickle of high priority beside it."""
     count = int(4_000 * scale)
@@ -109,6 +114,7 @@ LOADS = {
         Load("steady", _steady, {MODEL: 20}),
         Load("stream", _stream, {MODEL: 128}),
         Load("backlog", _backlog, {MODEL: 48, OTHER: 16}, is_backlog=True),
+        Load("slice", _slice, {MODEL: 20}, is_backlog=True),
         Load("flood", _flood, {MODEL: 32}, is_backlog=True),
         Load("scheduled", _scheduled, {MODEL: 64}, strike_at=0.1),
         Load("cancels", _cancels, {MODEL: 40}),
