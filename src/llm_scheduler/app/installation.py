@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import structlog
 
@@ -15,6 +15,7 @@ from llm_scheduler.api.archived import archive_line
 from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
+from llm_scheduler.brokers.guarded import GuardedBroker
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.brokers.redis.broker import RedisBroker
 from llm_scheduler.brokers.redis.channel import RedisChannel
@@ -186,10 +187,22 @@ class Installation:
     def _make_broker(self) -> Broker:
         if self.client is None:
             return MemoryBroker(self.clock)
-        return RedisBroker(self.client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+        index = RedisBroker(self.client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+        return GuardedBroker(index, self.clock, lambda: self.loops.note_lost(), self._broker_changed)
+
+    def _broker_changed(self, is_available: bool) -> None:
+        self.meter.broker_up.set(is_available)
+        if is_available:
+            _log.info("index_answers_again")
+        else:
+            _log.warning("index_away", consequence="submits are taken, nothing new starts")
 
     def _make_channel(self) -> Channel:
-        return LocalChannel() if self.client is None else RedisChannel(self.client, self.settings.redis_prefix)
+        return (
+            LocalChannel()
+            if self.client is None
+            else RedisChannel(cast("Any", self.client), self.settings.redis_prefix)
+        )
 
     def _make_feed(self) -> LocalFeed | SharedFeed:
         local = LocalFeed()
@@ -251,6 +264,7 @@ class Installation:
         self.meter.workers_active.set_function(lambda: len(self.running))
         self.meter.connections.set_function(self.store.connections)
         self.meter.store_up.set_function(lambda: self.heartbeat.reached_since_s is not None)
+        self.meter.broker_up.set(1)
         self.meter.leading.set_function(lambda: self.loops.is_leading)
 
     async def open(self) -> None:

@@ -19,7 +19,17 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Broker, Entry, LaneDepth, LaneRules, PastStart, Pulse, Release, Slot
+    from llm_scheduler.ports.broker import (
+        Broker,
+        Entry,
+        LaneDepth,
+        LaneRules,
+        PastStart,
+        Pulse,
+        Release,
+        Slot,
+        Witness,
+    )
     from llm_scheduler.ports.clock import Clock
 
 RELEASES_KEPT: Final = 10_000
@@ -152,6 +162,14 @@ class GuardedBroker:
     async def lead(self, who: SessionId, ttl_s: float) -> bool:
         """Whether this session leads."""
         return await self._watched(self._inner.lead(who, ttl_s))
+
+    async def unknown(self, entries: Sequence[Entry]) -> Sequence[Entry]:
+        """Those that neither wait nor hold a slot."""
+        return await self._watched(self._inner.unknown(entries))
+
+    async def witness(self, *, has_reached: bool | None) -> Witness:
+        """Tell and learn who reaches the record."""
+        return await self._watched(self._inner.witness(has_reached=has_reached))
 
     # What needs no index
 
