@@ -2,19 +2,27 @@
 
 Runs are interleaved (floor, store, floor, store, …) and medians are printed, because both share one disk.
 
-    python bench/store_floor.py [--tasks 20000] [--rounds 3] [--folder DIR]
+    python -m bench.store_floor [--engine sqlite|mysql] [--tasks 20000] [--rounds 3] [--folder DIR] [--profile]
+
+With `--engine mysql` a MariaDB of its own stands beside; its CPU time is printed too.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import cProfile
+import pstats
 import sqlite3
 import statistics
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+import psutil
+from tests.rig.mariadb import MariaDb
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, SessionId, TaskId
 from llm_scheduler.domain.model import Model
@@ -22,7 +30,13 @@ from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome, NewTask, Usage
 from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.stores.mysql import DatabaseClock, MysqlStore
 from llm_scheduler.stores.sqlite import SqliteStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_scheduler.ports.store import Store
 
 INPUT = '{"messages": [{"role": "user", "content": "' + "x" * 240 + '"}]}'
 RAW = '{"choices": [{"message": {"role": "assistant", "content": "' + "y" * 120 + '"}}]}'
@@ -63,10 +77,14 @@ class Watch:
         return Figures(time.perf_counter() - self._wall, time.process_time() - self._cpu)
 
 
-async def through_store(folder: Path, tasks: int) -> tuple[Figures, Figures, float]:
+def sqlite_store(folder: Path, meter: Meter) -> Store:
+    return SqliteStore(folder / "store.db", Clock(), meter)  # type: ignore[arg-type]
+
+
+async def through_store(make: Callable[[Meter], Store], tasks: int) -> tuple[Figures, Figures, float]:
     """Submit, then START and DONE of everything; and the mean size of a commit."""
     meter = Meter()
-    store = SqliteStore(folder / "store.db", Clock(), meter)  # type: ignore[arg-type]
+    store = make(meter)
     await store.open()
     model = await store.add_model(Model(ModelId(0), DEFAULT_TENANT, "bench", "scripted", {}))
     session = await store.open_session("bench", 1, "0")
@@ -87,7 +105,7 @@ def _task(model: ModelId) -> NewTask:
     return NewTask(DEFAULT_TENANT, model, "chat", INPUT, priority=5, max_retries=3, est_tokens=100)
 
 
-async def _lane(store: SqliteStore, session: SessionId, ids: list[TaskId]) -> None:
+async def _lane(store: Store, session: SessionId, ids: list[TaskId]) -> None:
     for first in range(0, len(ids), CLAIMS):
         orders = [StartOrder(task_id, 0) for task_id in ids[first : first + CLAIMS]]
         running = []
@@ -166,17 +184,13 @@ def _line(name: str, runs: list[Figures], tasks: int) -> str:
     return f"{name:<28} {rate:>9,.0f} tasks/s   {cpu_ms:.4f} ms CPU per task"
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tasks", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--folder", type=Path)
-    options = parser.parse_args()
+def with_sqlite(options: argparse.Namespace) -> None:
     floor, store, batches = [], [], []
     for _ in range(options.rounds):
         with tempfile.TemporaryDirectory(dir=options.folder) as name:
             floor.append(bare(Path(name), options.tasks))
-            submitted, moved, batch = asyncio.run(through_store(Path(name), options.tasks))
+            make = partial(sqlite_store, Path(name))
+            submitted, moved, batch = asyncio.run(through_store(make, options.tasks))
             store.append((submitted, moved))
             batches.append(batch)
     print(_line("submit, bare sqlite3", [run[0] for run in floor], options.tasks))
@@ -184,6 +198,51 @@ def main() -> None:
     print(_line("START + DONE, bare sqlite3", [run[1] for run in floor], options.tasks))
     print(_line("START + DONE, store", [run[1] for run in store], options.tasks))
     print(f"operations per commit: {statistics.median(batches):.0f}")
+
+
+def with_mysql(options: argparse.Namespace) -> None:
+    """Against MariaDB, durable as by default."""
+    with tempfile.TemporaryDirectory(dir=options.folder) as name:
+        server = MariaDb(Path(name))
+        server.start()
+        try:
+            cpu = psutil.Process(server.process.pid)
+            store, batches, theirs = [], [], []
+            for _ in range(options.rounds):
+                url = server.create("bench")
+                before = sum(cpu.cpu_times()[:2])
+                make = partial(_mysql_store, url)
+                submitted, moved, batch = asyncio.run(through_store(make, options.tasks))
+                theirs.append((sum(cpu.cpu_times()[:2]) - before) * 1000 / options.tasks)
+                store.append((submitted, moved))
+                batches.append(batch)
+        finally:
+            server.close()
+    print(_line("submit, store", [run[0] for run in store], options.tasks))
+    print(_line("START + DONE, store", [run[1] for run in store], options.tasks))
+    print(f"MariaDB: {statistics.median(theirs):.4f} ms CPU per task")
+    print(f"operations per commit: {statistics.median(batches):.0f}")
+
+
+def _mysql_store(url: str, meter: Meter) -> Store:
+    return MysqlStore(url, DatabaseClock(), meter)  # type: ignore[arg-type]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--engine", choices=("sqlite", "mysql"), default="sqlite")
+    parser.add_argument("--tasks", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--profile", action="store_true")
+    options = parser.parse_args()
+    run = with_mysql if options.engine == "mysql" else with_sqlite
+    if not options.profile:
+        run(options)
+        return
+    profile = cProfile.Profile()
+    profile.runcall(run, options)
+    pstats.Stats(profile).sort_stats("tottime").print_stats(25)
 
 
 if __name__ == "__main__":

@@ -85,12 +85,17 @@ class MariaDb:
 
     def sql(self, text: str, database: str = "") -> str:
         """Run statements as root; what they print, tab-separated, without headings."""
-        command = [program("mariadb"), "--no-defaults", f"--socket={self.socket}", "-uroot", "-N", "-B", "-e", text]
+        command = [*self.client, "-N", "-B", "-e", text]
         answer = subprocess.run(
             [*command, *([database] if database else [])], capture_output=True, text=True, timeout=600
         )
         assert answer.returncode == 0, answer.stderr
         return answer.stdout
+
+    @property
+    def client(self) -> list[str]:
+        """The command line's client, as root."""
+        return [program("mariadb"), "--no-defaults", f"--socket={self.socket}", "-uroot"]
 
     def counter(self, name: str) -> int:
         """One of the server's status counters, say `Questions`."""
@@ -98,8 +103,7 @@ class MariaDb:
 
     def _answers_root(self) -> bool:
         assert self.process.is_running, self.process.log[-2000:]
-        command = [program("mariadb"), "--no-defaults", f"--socket={self.socket}", "-uroot", "-e", "SELECT 1"]
-        return subprocess.run(command, capture_output=True, timeout=10).returncode == 0
+        return subprocess.run([*self.client, "-e", "SELECT 1"], capture_output=True, timeout=10).returncode == 0
 
     def _answers(self) -> bool:
         return self._answers_root()

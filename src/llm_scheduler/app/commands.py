@@ -41,7 +41,7 @@ def database_upgrade() -> str:
 
 
 def database_check() -> dict[str, object]:
-    """Revision, row counts, and what SQLite's own check says."""
+    """Revision, row counts, and what the engine's own check says."""
     from llm_scheduler.app import database
 
     return database.check(load()[0])
@@ -52,3 +52,10 @@ def database_backup(target: Path) -> int:
     from llm_scheduler.app import database
 
     return database.backup(load()[0], target)
+
+
+def database_restore(source: Path) -> int:
+    """Fill an empty database from a backup; rows written."""
+    from llm_scheduler.app import database
+
+    return database.restore(load()[0], source)

@@ -1,4 +1,4 @@
-"""`llms db …`: the database of this machine's server."""
+"""`llms db …`: the database that the settings name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from llm_scheduler.cli.screen import show_json, show_table
 
 @click.group()
 def db() -> None:
-    """Upgrade, check or back up the database. Example: llms db check."""
+    """Upgrade, check, back up or restore the database. Example: llms db check."""
 
 
 @db.command()
@@ -45,7 +45,8 @@ def check(ctx: click.Context) -> None:
     else:
         show_table(("WHAT", "FOUND"), [(name, str(value)) for name, value in report.items()])
     if not report.get("is_sound", True):
-        raise CliError("The database is damaged.", "Restore a backup: stop the server and copy it over the file.")
+        what = "into an empty database: llms db restore FILE" if "database" in report else "over the file"
+        raise CliError("The database is damaged.", f"Stop the servers and put a backup {what}.")
 
 
 @db.command()
@@ -53,7 +54,10 @@ def check(ctx: click.Context) -> None:
 @json_option
 @click.pass_context
 def backup(ctx: click.Context, file: Path) -> None:
-    """Copy the database to FILE, also while the server runs. Example: llms db backup tasks.db."""
+    """Copy the database to FILE, also while servers run. Example: llms db backup tasks.db.
+
+    Of SQLite the copy is a database; of MySQL it is compressed text for `llms db restore`.
+    """
     if file.exists():
         raise click.UsageError(f"{file} exists; choose another name.")
     with explained():
@@ -64,3 +68,19 @@ def backup(ctx: click.Context, file: Path) -> None:
         show_json({"file": str(file), "bytes": size})
     else:
         click.echo(f"{file}: {size:,} bytes.")
+
+
+@db.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@json_option
+@click.pass_context
+def restore(ctx: click.Context, file: Path) -> None:
+    """Fill an empty MySQL database from a backup FILE. Example: llms db restore tasks.gz."""
+    with explained():
+        from llm_scheduler.app import commands
+
+        rows = commands.database_restore(file)
+    if here(ctx).is_json:
+        show_json({"file": str(file), "rows": rows})
+    else:
+        click.echo(f"{file}: {rows:,} rows restored.")

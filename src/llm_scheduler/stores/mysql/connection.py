@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import asyncmy
 from asyncmy.constants import CLIENT, FIELD_TYPE
 from asyncmy.converters import conversions
-from asyncmy.cursors import Cursor
+from asyncmy.cursors import Cursor, SSCursor
 
 from llm_scheduler.stores.mysql.faults import OversizeError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
     from llm_scheduler.stores.mysql.address import Address
     from llm_scheduler.stores.mysql.clock import DatabaseClock
@@ -92,6 +92,13 @@ class Connection:
         cursor: Any = self._cursor
         await cursor.execute(text)
         return Answer(await cursor.fetchall(), cursor.rowcount, cursor.lastrowid)
+
+    async def stream(self, query: str, size: int) -> AsyncIterator[Sequence[tuple[Any, ...]]]:
+        """Rows in slices, as they come; nothing else may run until the last one is read."""
+        cursor: Any = SSCursor(self._raw)
+        await cursor.execute(query)
+        while rows := await cursor.fetchmany(size):
+            yield rows
 
     async def close(self) -> None:
         """Say goodbye, if the peer listens."""
