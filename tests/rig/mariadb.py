@@ -59,7 +59,7 @@ class MariaDb:
 
     def _install(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run(
+        made = subprocess.run(
             [
                 program("mariadb-install-db"),
                 "--no-defaults",
@@ -68,10 +68,11 @@ class MariaDb:
                 "--auth-root-authentication-method=normal",
                 "--skip-test-db",
             ],
-            check=True,
             capture_output=True,
+            text=True,
             timeout=120,
         )
+        assert made.returncode == 0, made.stdout[-2000:] + made.stderr[-2000:]
         self.process.start()
         wait_until("MariaDB answers", self._answers_root, 60, 0.05)
         self.sql(f"CREATE USER '{USER}'@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON *.* TO '{USER}'@'%'")
