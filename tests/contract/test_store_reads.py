@@ -64,6 +64,7 @@ async def test_each_filter_finds_its_own(scene: Scene) -> None:
         TaskFilter(ids=(special,)),
         TaskFilter(q="0%_s"),
         TaskFilter(q="provider broke"),
+        TaskFilter(q="PROVIDER Broke"),
         TaskFilter(q="sure", statuses=(Status.FAILED,)),
     ):
         assert await scene.listed(where) == [special], where
