@@ -9,12 +9,19 @@ from llm_scheduler.stores.statements import TERMINAL, marks
 
 KEYS_AT_ONCE: Final = 64
 
-ENTRY: Final = ("tenant_id", "cache_key", "task_id", "expires_at", "status", "result_id")
-ENTRY_ROW: Final = ENTRY[:4]
+ENTRY: Final = ("tenant_id", "cache_key", "task_id", "expires_at")
 SELECT_ENTRIES: Final = (
-    "SELECT r.tenant_id, r.cache_key, r.task_id, r.expires_at, t.status, a.task_id AS result_id "
-    "FROM response_cache r LEFT JOIN tasks t ON t.id = r.task_id LEFT JOIN results a ON a.task_id = r.task_id "
+    "SELECT tenant_id, cache_key, task_id, expires_at FROM response_cache "
+    f"WHERE tenant_id = ? AND cache_key IN ({marks(KEYS_AT_ONCE)})"
+)
+HOLD_ENTRIES: Final = (
+    "SELECT r.tenant_id, r.cache_key, r.task_id, r.expires_at FROM response_cache r "
     f"WHERE r.tenant_id = ? AND r.cache_key IN ({marks(KEYS_AT_ONCE)})"
+)
+NAMED: Final = ("id", "status", "result_id")
+HOLD_NAMED: Final = (
+    "SELECT t.id, t.status, a.task_id AS result_id FROM tasks t LEFT JOIN results a ON a.task_id = t.id "
+    "WHERE t.id IN ({ids})"
 )
 TAKE_OVER: Final = (
     "UPDATE response_cache SET task_id = ?, expires_at = NULL WHERE tenant_id = ? AND cache_key = ? AND task_id = ?"

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores import statements
+from llm_scheduler.stores import cache_statements, statements
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -30,6 +30,11 @@ LOCKS: Final = {
     statements.SELECT_OVERDUE: SKIP,
     statements.SELECT_ABANDONED: SKIP,
     statements.SELECT_RETIRABLE: SKIP,
+    # Who follows a task, or takes its answer, is to see its end, or the end is to see him.
+    cache_statements.HOLD_NAMED: SHARE,
+    cache_statements.HOLD_ENTRIES: UPDATE,
+    cache_statements.SELECT_FOLLOWERS: UPDATE,
+    cache_statements.SELECT_SOURCES: SHARE,
 }
 INFORMING: Final = frozenset(
     {
@@ -44,6 +49,11 @@ INFORMING: Final = frozenset(
         statements.SELECT_STOPS,
         statements.KEY_IN_USE,
         statements.OLD_ACTIONS,  # judged again by the DELETE
+        cache_statements.SELECT_ENTRIES,  # held before they are judged by
+        cache_statements.SELECT_WISHES,
+        cache_statements.SELECT_LOST_LEADERS,  # their followers are held
+        cache_statements.SELECT_LAPSED,  # judged again by the DELETE
+        cache_statements.SELECT_LOST_LEADS,
     }
 )
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.stores.portable.access import Reader, Row, Transaction
 
+_TRIES: Final = 3
 AT_ONCE: Final = 500
 """Followers that the commit of their leader's end takes along; the rest is left to `regroup`."""
 Key = tuple[int, str]
@@ -55,51 +56,80 @@ class Over(NamedTuple):
 class _Entry(NamedTuple):
     task_id: int
     expires_at: int | None
-    status: str | None
-    result_id: int | None
 
-    def lead(self, now: int) -> Lead | None:
-        """Whom a task with this key goes by; None when it may lead itself."""
-        if self.expires_at is None:
-            is_in_flight = self.status is not None and self.status not in TERMINAL
-            return Lead(self.task_id, has_answer=False) if is_in_flight else None
-        is_fresh = self.expires_at > now and self.status == Status.COMPLETED and self.result_id is not None
-        return Lead(self.task_id, has_answer=True) if is_fresh else None
+
+class _Named(NamedTuple):
+    """A task that an entry names."""
+
+    status: str
+    has_result: bool
+
+
+_GONE: Final = _Named(Status.CANCELLED, has_result=False)
 
 
 def place(transaction: Transaction, wanted: Sequence[Wanted]) -> dict[int, Lead]:
     """By task, whom it goes by; the others lead: their keys are theirs now."""
-    entries = _entries(transaction, {(one.tenant_id, one.key) for one in wanted})
-    leads: dict[Key, Lead] = {}
-    claims: dict[Key, int] = {}
+    firsts: dict[Key, int] = {}
     for one in wanted:
-        key = (one.tenant_id, one.key)
-        if key in leads:
-            continue
-        entry = entries.get(key)
-        lead = None if entry is None else entry.lead(transaction.now)
-        if lead is None:
-            claims[key] = one.task_id
-        leads[key] = lead or Lead(one.task_id, has_answer=False)
-    if claims:
-        leads |= _claim(transaction, claims, entries)
+        firsts.setdefault((one.tenant_id, one.key), one.task_id)
+    leads: dict[Key, Lead] = {}
+    rest = firsts
+    for _ in range(_TRIES):
+        entries, named = _held(transaction, rest)
+        claims: dict[Key, int] = {}
+        for key, task_id in rest.items():
+            lead = _lead(entries.get(key), named, transaction.now)
+            leads[key] = lead or Lead(task_id, has_answer=False)
+            if lead is None:
+                claims[key] = task_id
+        rest = _claim(transaction, claims, entries) if claims else {}
+        if not rest:
+            break
     found = {one.task_id: leads[one.tenant_id, one.key] for one in wanted}
     return {task_id: lead for task_id, lead in found.items() if lead.task_id != task_id}
 
 
-def _claim(transaction: Transaction, claims: Mapping[Key, int], entries: Mapping[Key, _Entry]) -> dict[Key, Lead]:
+def _lead(entry: _Entry | None, named: Mapping[int, _Named], now: int) -> Lead | None:
+    """Whom a task with this key goes by; None when it may lead itself."""
+    if entry is None:
+        return None
+    task = named.get(entry.task_id, _GONE)
+    if entry.expires_at is None:
+        return None if task.status in TERMINAL else Lead(entry.task_id, has_answer=False)
+    is_fresh = entry.expires_at > now and task.status == Status.COMPLETED and task.has_result
+    return Lead(entry.task_id, has_answer=True) if is_fresh else None
+
+
+def _held(transaction: Transaction, keys: Iterable[Key]) -> tuple[dict[Key, _Entry], dict[int, _Named]]:
+    """Entries and the tasks that they name; neither changes before the commit.
+
+    Tasks first, then entries: in this order an end takes them, too. An entry that names another task by the
+    time that it is held is looked at once more.
+    """
+    entries, named = _entries(transaction, keys, texts.SELECT_ENTRIES), dict[int, _Named]()
+    for _ in range(_TRIES):
+        unknown = {entry.task_id for entry in entries.values()} - named.keys()
+        if not unknown:
+            break
+        named |= dict.fromkeys(unknown, _GONE)
+        rows = transaction.rows_in(texts.NAMED, texts.HOLD_NAMED, sorted(unknown))
+        named |= {row[0]: _Named(row[1], has_result=row[2] is not None) for row in rows}
+        entries = _entries(transaction, entries, texts.HOLD_ENTRIES)
+    return entries, named
+
+
+def _claim(transaction: Transaction, claims: Mapping[Key, int], entries: Mapping[Key, _Entry]) -> dict[Key, int]:
     """Take these keys; the answer has those that another process took in between."""
     absent = {key: task_id for key, task_id in claims.items() if key not in entries}
     for key, task_id in claims.items():
         if key in entries:
             transaction.run(texts.TAKE_OVER, (task_id, *key, entries[key].task_id))
-    # What is there already stays as it is: two processes may find the same key free.
+    # What is there already stays as it is, and is held: two processes may find the same key free.
     rows = [(*key, task_id, None) for key, task_id in sorted(absent.items())]
-    transaction.upsert("response_cache", texts.ENTRY_ROW, ("cache_key",), rows)
-    now_there = _entries(transaction, absent)
-    return {
-        key: Lead(entry.task_id, has_answer=False) for key, entry in now_there.items() if entry.task_id != absent[key]
-    }
+    transaction.upsert("response_cache", texts.ENTRY, ("cache_key",), rows)
+    now_there = _entries(transaction, absent, texts.SELECT_ENTRIES)
+    return {key: absent[key] for key, entry in now_there.items() if entry.task_id != absent[key]}
 
 
 def note(transaction: Transaction, wishes: Sequence[tuple[Wanted, int]], leads: Mapping[int, Lead]) -> None:
@@ -169,18 +199,19 @@ def settle(transaction: Transaction, over: Sequence[Over]) -> dict[int, Follower
 
 def _keep(transaction: Transaction, wishes: Sequence[Row], ended: Mapping[int, Over]) -> None:
     now = transaction.now
-    entries = _entries(transaction, {(row[1], row[2]) for row in wishes})
+    # Entries are written before followers are looked for: who joins meanwhile is waited for, or waits.
+    entries, named = _held(transaction, {(row[1], row[2]) for row in wishes})
     kept: dict[Key, tuple[int, int]] = {}
     for task_id, tenant_id, key, ttl_s, _ in wishes:
         entry, end = entries.get((tenant_id, key)), ended[task_id]
         is_same_config = end.config_digest in (None, key[:CONFIG_DIGEST_CHARS])
         if end.status is Status.COMPLETED and is_same_config:
-            if entry is None or entry.lead(now) is None:
+            if _lead(entry, named, now) is None:
                 kept[tenant_id, key] = (task_id, now + ttl_s * 1000)
         elif entry is not None and entry.task_id == task_id:
             transaction.run(texts.FORGET_ENTRY, (tenant_id, key, task_id))
     rows = [(*key, *value) for key, value in sorted(kept.items())]
-    transaction.upsert("response_cache", texts.ENTRY_ROW, ("task_id", "expires_at"), rows)
+    transaction.upsert("response_cache", texts.ENTRY, ("task_id", "expires_at"), rows)
 
 
 def has_lost(reader: Reader) -> bool:
@@ -290,11 +321,11 @@ def drop(transaction: Transaction, limit: int) -> int:
     return len(lapsed) + len(lost)
 
 
-def _entries(transaction: Transaction, keys: Iterable[Key]) -> dict[Key, _Entry]:
+def _entries(transaction: Transaction, keys: Iterable[Key], query: str) -> dict[Key, _Entry]:
     found: dict[Key, _Entry] = {}
     for tenant_id, part in _cut(keys):
-        for row in transaction.rows(texts.ENTRY, texts.SELECT_ENTRIES, (tenant_id, *part)):
-            found[row[0], row[1]] = _Entry(*row[2:])
+        for row in transaction.rows(texts.ENTRY, query, (tenant_id, *part)):
+            found[row[0], row[1]] = _Entry(row[2], row[3])
     return found
 
 
