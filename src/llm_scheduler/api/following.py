@@ -19,10 +19,37 @@ if TYPE_CHECKING:
     from llm_scheduler.api.parts import Caller, Parts
     from llm_scheduler.domain.ids import TaskId
     from llm_scheduler.domain.task import Task
-    from llm_scheduler.ports.feed import News
+    from llm_scheduler.ports.feed import Feed, News
 
 REREAD_S: Final = 2.0
 """News are best effort: a long poll reads the record again at least so often."""
+FIRST_REREAD_S: Final = 0.25
+"""And so soon after it began to wait, or last heard of a change, where news can be lost unnoticed."""
+
+
+class Rereads:
+    """When to read the record again although nothing was heard.
+
+    Where nothing is lost unnoticed, always after `calm_s`; else soon at first, and then less and less often,
+    but no less often than every REREAD_S.
+    """
+
+    def __init__(self, feed: Feed, calm_s: float) -> None:
+        self._first_s = FIRST_REREAD_S if feed.is_lossy else calm_s
+        self._longest_s = REREAD_S if feed.is_lossy else calm_s
+        self.next_s = self._first_s
+        self.silent_s = 0.0
+
+    def heard(self, news: News | None) -> None:
+        """Something came, or nothing within `next_s`."""
+        if news is None:
+            self.silent_s += self.next_s
+            self.next_s = min(self._longest_s, self.next_s * 2)
+            return
+        self.silent_s = 0.0
+        if not isinstance(news, TaskDelta):
+            # More may follow soon, and be lost. After text, which shows that nothing has changed, the pace stays.
+            self.next_s = self._first_s
 
 
 class Watch:
@@ -67,9 +94,11 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(parts: Parts, receive: Receive, task_id: TaskId | None = None) -> AsyncIterator[Watch]:
+async def watching(
+    parts: Parts, receive: Receive, task_id: TaskId | None = None, *, with_text: bool = True
+) -> AsyncIterator[Watch]:
     """News of one task, or status changes of all: from now on, so read the record after entering."""
-    async with parts.feed.watch(task_id) as news:
+    async with parts.feed.watch(task_id, with_text=with_text) as news:
         watch = Watch(news, receive, parts.stopping)
         try:
             yield watch
@@ -89,21 +118,14 @@ async def when_over(caller: Caller, receive: Receive, task_id: TaskId, wait_s: f
     if task.status in TERMINAL:
         return task
     ends_at = parts.clock.monotonic_s() + wait_s
-    async with watching(parts, receive, task_id) as watch:
+    rereads = Rereads(parts.feed, REREAD_S)
+    async with watching(parts, receive, task_id, with_text=False) as watch:
         while True:
             task = await parts.tasks.get(task_id, caller.tenant_id)
             left_s = ends_at - parts.clock.monotonic_s()
             if task.status in TERMINAL or left_s <= 0 or watch.is_stopping:
                 return task
-            await _changed(watch, min(left_s, REREAD_S), parts)
-
-
-async def _changed(watch: Watch, within_s: float, parts: Parts) -> None:
-    """Return on news that is not text, or after `within_s`."""
-    ends_at = parts.clock.monotonic_s() + within_s
-    while (left_s := ends_at - parts.clock.monotonic_s()) > 0:
-        if not isinstance(await watch.next(left_s), TaskDelta):
-            return
+            rereads.heard(await watch.next(min(left_s, rereads.next_s)))
 
 
 async def _disconnected(receive: Receive) -> None:

@@ -8,17 +8,18 @@ from fastapi import APIRouter
 from starlette.requests import Request
 
 from llm_scheduler.api.answers import stamp
-from llm_scheduler.api.following import watching
+from llm_scheduler.api.following import Rereads, watching
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import no_query, task_id_of
 from llm_scheduler.api.schemas.tasks import task_json
 from llm_scheduler.api.streams import KEEP_ALIVE, KEEP_ALIVE_S, EventStream, event
+from llm_scheduler.api.telling import Told, is_end
 from llm_scheduler.domain.status import TERMINAL
 from llm_scheduler.ports.feed import Missed, TaskChanged, TaskDelta
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, Iterator
 
     from starlette.types import Receive
 
@@ -39,8 +40,13 @@ async def task_events(request: Request) -> EventStream:
     """The task's news until it is over, beginning with where it stands.
 
     `status` `{id, model, status, attempt, at}` · `delta` `{attempt, text}`: a piece of the answer; a new attempt
-    begins anew · `missed` `{count}`: the reader was too slow, deltas are lost, the result is not · `done`: the whole
-    task, then the stream ends. A comment comes every 15 s.
+    begins anew · `missed` `{count}`: deltas are lost, the result is not; `count` is how many events, because the
+    reader was too slow, or 0 when it is not known, because another process was out of reach · `done`: the whole
+    task with its output, then the stream ends. A comment comes every 15 s.
+
+    A stream ends with `done` whatever was lost on the way. Deltas missing at the end of the text come before it;
+    text missing at its beginning or in its middle (after `missed`, or when the stream was opened later) does not:
+    take the output of `done`.
     """
     caller = caller_of(request)
     no_query(request)
@@ -55,7 +61,8 @@ async def task_events(request: Request) -> EventStream:
 async def all_events(request: Request) -> EventStream:
     """Status changes of every task, from now on.
 
-    `status` `{id, model, status, attempt, at}` · `missed` `{count}`: the reader was too slow; read the list again.
+    `status` `{id, model, status, attempt, at}` · `missed` `{count}`: events are lost, the reader was too slow or
+    another process out of reach (then `count` is 0); read the list again.
     """
     caller = caller_of(request)
     no_query(request)
@@ -64,29 +71,42 @@ async def all_events(request: Request) -> EventStream:
 
 async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGenerator[bytes, None]:
     async with watching(caller.parts, receive, task_id) as watch:
-        told: tuple[str, int] | None = None
+        told, rereads = Told(), Rereads(caller.parts.feed, KEEP_ALIVE_S)
         is_stale = True
         while not watch.is_stopping:
             if is_stale:
                 task = await caller.parts.store.task(task_id, caller.tenant_id)
                 if task is None:
                     return
-                if (task.status, task.attempt) != told:
-                    told = (task.status, task.attempt)
-                    yield _status_of_task(caller, task)
+                for piece in _standing(caller, task, told):
+                    yield piece
                 if task.status in TERMINAL:
-                    yield event("done", task_json(task, caller.parts.catalogue.name_of))
                     return
-            news = await watch.next(KEEP_ALIVE_S)
+            news = await watch.next(rereads.next_s)
+            rereads.heard(news)
             # Told is what the feed says; the record is asked at the end, after a gap, and when nothing comes.
-            is_stale = not isinstance(news, TaskDelta)
-            if isinstance(news, TaskChanged):
-                told = (news.status, news.attempt)
-                is_stale = news.status in TERMINAL
-            yield _piece(caller, news)
+            is_stale = news is None or isinstance(news, Missed) or is_end(news)
+            if news is not None and told.takes(news):
+                yield _piece(caller, news)
+            elif rereads.silent_s >= KEEP_ALIVE_S:
+                rereads.silent_s = 0.0
+                yield KEEP_ALIVE
 
 
-def _piece(caller: Caller, news: News | None) -> bytes:
+def _standing(caller: Caller, task: Task, told: Told) -> Iterator[bytes]:
+    """What the record says and the reader does not know; with the end, if it is over."""
+    is_over = task.status in TERMINAL
+    rest = told.rest(task) if is_over else ""
+    if rest:
+        yield _piece(caller, TaskDelta(task.id, task.tenant_id, task.attempt, rest))
+    if not told.is_as(task):
+        told.status(task.status, task.attempt)
+        yield _status_of_task(caller, task)
+    if is_over:
+        yield event("done", task_json(task, caller.parts.catalogue.name_of))
+
+
+def _piece(caller: Caller, news: News) -> bytes:
     match news:
         case TaskDelta():
             return event("delta", {"attempt": news.attempt, "text": news.text})
@@ -94,8 +114,6 @@ def _piece(caller: Caller, news: News | None) -> bytes:
             return _status(caller, news)
         case Missed():
             return event("missed", {"count": news.dropped})
-        case None:
-            return KEEP_ALIVE
 
 
 async def _follow_all(caller: Caller, receive: Receive) -> AsyncGenerator[bytes, None]:
@@ -103,7 +121,9 @@ async def _follow_all(caller: Caller, receive: Receive) -> AsyncGenerator[bytes,
         yield b": listening\n\n"
         while not watch.is_stopping:
             news = await watch.next(KEEP_ALIVE_S)
-            if not isinstance(news, TaskChanged) or news.tenant_id == caller.tenant_id:
+            if news is None:
+                yield KEEP_ALIVE
+            elif not isinstance(news, TaskChanged) or news.tenant_id == caller.tenant_id:
                 yield _piece(caller, news)
 
 
