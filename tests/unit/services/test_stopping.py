@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
-from tests.inside import until
+from tests.inside import inside, until
 from tests.stubs.hub import Hub
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TaskId
@@ -14,6 +15,10 @@ from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import Moved
 from llm_scheduler.services.running import RunningCalls, Why
 from llm_scheduler.services.stopping import STOP, Stopping
+from llm_scheduler.services.tasks import Tasks
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class OneCall:
@@ -91,3 +96,28 @@ async def test_who_listens_no_more_is_not_asked() -> None:
     hub.mend()
 
     assert looks == []
+
+
+async def test_a_cancel_in_one_process_aborts_the_call_in_another_long_before_its_heartbeat(tmp_path: Path) -> None:
+    """And a hint that nobody's cancel stands behind aborts nothing, though task and attempt are right."""
+    hub = Hub()
+    async with inside(tmp_path) as it:
+        worker = it.installation
+        end = Stopping(worker.running, hub.channel()).listen(worker.heartbeat.hurry)
+        elsewhere = Stopping(RunningCalls(), hub.channel())
+        tasks = Tasks(it.store, it.broker, worker.catalogue, elsewhere, worker.feed, worker.clock)
+        model = await it.add_model(config={"delay_ms": 20_000})
+        victim, other = await it.submit(model, 2)
+        for task_id in (victim, other):
+            await it.wait_for(task_id, "running")
+        await until(lambda: len(worker.running) == 2, "both are called")
+        elsewhere.stop([cancelled(other, 1)])
+        began_s = worker.clock.monotonic_s()
+        await tasks.cancel(TaskId(victim), DEFAULT_TENANT)
+        task = await it.wait_for(victim, "cancelled", within_s=1.5)
+        took_s = worker.clock.monotonic_s() - began_s
+        end()
+
+        assert took_s < 1.0
+        assert task.attempt == 1
+        assert (await it.task(other)).status is Status.RUNNING
