@@ -7,13 +7,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from alembic.autogenerate import compare_metadata
 from alembic.config import Config
-from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_engine, text
 from sqlalchemy.dialects import mysql
 from sqlalchemy.schema import CreateIndex, CreateTable
+from tests.migration.comparing import differences
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import TaskFilter
@@ -44,10 +43,10 @@ def test_the_migrations_lead_to_the_tables(tmp_path: Path) -> None:
 
     engine = create_engine(url)
     with engine.connect() as connection:
-        differences = compare_metadata(MigrationContext.configure(connection), METADATA)
+        found = differences(connection)
     engine.dispose()
 
-    assert differences == []
+    assert found == []
 
 
 def test_the_migrated_tables_are_those_of_the_metadata_word_for_word(tmp_path: Path) -> None:

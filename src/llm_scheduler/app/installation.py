@@ -74,6 +74,7 @@ _EVERY_SESSION_S: Final = -1e9
 _OVERDUE_EVERY_S: Final = 1.0
 _STRAYS_EVERY_S: Final = 10.0
 _RETENTION_LOOK_S: Final = 5.0
+_RANGES_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
 
@@ -159,6 +160,7 @@ class Installation:
             self.loops.note_due,
         )
         self.retention = self._make_retention()
+        self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
         tools = self._tools()

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.ports.retention import Cut
 
@@ -62,7 +63,8 @@ class Retention:
         self._rest_s = min(LONGEST_REST_S, self._keep_ms / 1000 / 24)
         self._removal = MOST_REMOVED // 2
         self._next_at_s = 0.0
-        self._walk: asyncio.Task[None] | None = None
+        self._refused: set[int] = set()
+        """Ends of ranges that could not be dropped."""
 
     def cut(self) -> Cut:
         """What is old now."""
@@ -108,7 +110,7 @@ class Retention:
         return removed
 
     async def _range(self, within: IdRange, before: Millis) -> int:
-        if within.is_droppable:
+        if within.is_droppable and within.past not in self._refused:
             if within.newest_at < before and (gone := await self._drop(within, before)) is not None:
                 return gone
             if before <= within.newest_at < before + self._keep_ms * WAIT_SHARE:
@@ -126,7 +128,14 @@ class Retention:
         if self._archive.keeps:
             async for _ in self._groups(within, before):
                 await asyncio.sleep(SHORTEST_PAUSE_S)
-        if not await self._store.drop_range(within, over.seen_at):
+        try:
+            is_gone = await self._store.drop_range(within, over.seen_at)
+        except StoreUnavailableError as error:
+            # Not tried again: each try would archive the range once more. Its rows go one by one.
+            self._refused.add(within.past)
+            _log.warning("range_not_dropped", first=within.first, past=within.past, error=str(error))
+            return None
+        if not is_gone:
             _log.info("range_kept", first=within.first, past=within.past)
             return None
         self._meter.retired(0, over.tasks)

@@ -9,11 +9,11 @@ from llm_scheduler.stores.mysql import migrating
 from llm_scheduler.stores.mysql.address import parse
 from llm_scheduler.stores.mysql.blocks import IdBlocks
 from llm_scheduler.stores.mysql.committer import LOOSE, Committer
+from llm_scheduler.stores.mysql.partitions import PartitionCalls
 from llm_scheduler.stores.mysql.readers import Readers
 from llm_scheduler.stores.mysql.replica import Replica
 from llm_scheduler.stores.mysql.server import Server
 from llm_scheduler.stores.portable.store_reads import ReadCalls
-from llm_scheduler.stores.portable.store_retention import RetentionCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
 from llm_scheduler.stores.portable.store_tasks import TaskCalls
 
@@ -29,7 +29,7 @@ POOL: Final = 8
 T = TypeVar("T")
 
 
-class MysqlStore(TaskCalls, TableCalls, ReadCalls, RetentionCalls):
+class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
     """The record that many processes share.
 
     Submits have a committer of their own, so that a bulk insert does not delay a START; the other

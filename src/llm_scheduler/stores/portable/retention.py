@@ -19,6 +19,7 @@ from llm_scheduler.stores.portable.reads import first_line
 from llm_scheduler.stores.portable.registry import KEPT_DEAD_MS
 from llm_scheduler.stores.rows import (
     ATTEMPT_COLUMNS,
+    CACHE_COLUMNS,
     LOG_COLUMNS,
     RESULT_COLUMNS,
     TASK_COLUMNS,
@@ -44,8 +45,9 @@ SIZES: Final = (
     "FROM tasks t LEFT JOIN results r ON r.task_id = t.id WHERE t.id IN ({ids}) LIMIT ?"
 )
 WHOLE: Final = (
-    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')} "  # noqa: S608 - our names
-    "FROM tasks t LEFT JOIN results r ON r.task_id = t.id WHERE t.id IN ({ids}) ORDER BY t.id LIMIT ?"
+    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608
+    "FROM tasks t LEFT JOIN results r ON r.task_id = t.id LEFT JOIN task_cache c ON c.task_id = t.id "
+    "WHERE t.id IN ({ids}) ORDER BY t.id LIMIT ?"
 )
 ATTEMPTS_OF: Final = (
     f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts "  # noqa: S608 - our names
@@ -88,7 +90,7 @@ def candidates(reader: Reader, within: IdRange, before: Millis, after_id: int, l
 def whole(reader: Reader, task_ids: Sequence[TaskId]) -> list[WholeTask]:
     """Everything about these tasks. The padding of a list repeats its last id, which IN does not mind."""
     ids = sorted(set(task_ids))
-    tasks = [task_of(row) for row in _in(reader, (*TASK_COLUMNS, *RESULT_COLUMNS), WHOLE, ids)]
+    tasks = [task_of(row) for row in _in(reader, (*TASK_COLUMNS, *RESULT_COLUMNS, *CACHE_COLUMNS), WHOLE, ids)]
     attempts = {
         task_id: tuple(attempt_of(row) for row in rows)
         for task_id, rows in groupby(_in(reader, ATTEMPT_COLUMNS, ATTEMPTS_OF, ids), key=lambda row: row[0])
