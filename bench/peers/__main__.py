@@ -106,7 +106,7 @@ def _said(name: str) -> str:
 
 
 def main() -> int:
-    """Play, print, judge; 1 if a job of ours did not run exactly once."""
+    """Play, print, judge; 1 if a row of ours tells a fault."""
     chosen = options()
     plan = Plan(
         chosen.tasks, chosen.concurrency, chosen.delay_ms, chosen.idle_calls, chosen.memory_jobs, chosen.limit_s
@@ -125,10 +125,10 @@ def main() -> int:
     if chosen.json is not None:
         data = {"machine": rig.machine(), "command": command, "plan": vars(plan), "versions": found}
         chosen.json.write_text(json.dumps(data | {"results": table.raw(results)}, indent=1))
-    is_lost = any(
+    has_fault = any(
         reading.faults for name, readings in results.items() if name.startswith("ours") for reading in readings
     )
-    return 1 if is_lost else 0
+    return 1 if has_fault else 0
 
 
 if __name__ == "__main__":

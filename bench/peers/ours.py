@@ -7,6 +7,7 @@ import contextlib
 import json
 import random
 import sqlite3
+import subprocess
 import time
 from http.client import HTTPConnection
 from typing import TYPE_CHECKING, Any, Final
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 CONNECTIONS: Final = 64
 NAME: Final = "ours"
 READY_S: Final = 60.0
+STOP_S: Final = 45.0
+"""Longer than the grace that a running call gets."""
 WARM_CALLS: Final = 5
 SEAL_KEY: Final = "bench-secret-0123456789abcdef"
 NOTE: Final = (
@@ -48,13 +51,25 @@ class Ours:
         every = frozenset({"enqueue", "drain", "llm", "idle", "memory"})
         self.workloads = every if workers == 1 else frozenset({"drain", "llm"})
         self._random = random.Random(self.name)
-        self._runs = 0
+        self._runs = self._killed = 0
 
     def measured(self, workload: str) -> Reading:
         """Run one workload on an empty stage."""
         self._stage.clear()
         self._runs += 1
-        return getattr(self, f"_{workload}")()
+        self._killed = 0
+        reading: Reading = getattr(self, f"_{workload}")()
+        errors = sum(log.read_bytes().count(b"[error") for log in self._folder.glob("*/log"))
+        if errors:
+            reading.faults.append(f"{workload}: {errors} errors in the logs of our processes")
+        if self._killed:
+            reading.faults.append(f"{workload}: {self._killed} of our processes did not stop within {STOP_S:.0f} s")
+        return reading
+
+    @property
+    def _folder(self) -> Path:
+        """Of the present installation."""
+        return self._stage.folder / f"{self.name.replace(', ', '-').replace(' ', '-')}-{self._runs}"
 
     def _enqueue(self) -> Reading:
         jobs = 2 * self._stage.plan.tasks
@@ -126,7 +141,7 @@ class Ours:
     @contextlib.contextmanager
     def _running(self, workers: int) -> Iterator[_House]:
         """A new installation whose processes are all there."""
-        folder = self._stage.folder / f"{self.name.replace(', ', '-').replace(' ', '-')}-{self._runs}"
+        folder = self._folder
         settings = {"secret_key": SEAL_KEY}
         if self._is_cluster:
             settings |= {"database_url": self._stage.maria.create(), "redis_url": self._stage.redis.url}
@@ -134,8 +149,8 @@ class Ours:
 
             def spawn(name: str, **more: str) -> rig.Server:
                 (folder / name).mkdir(parents=True)
-                server = rig.spawn(folder / name, **settings, **more)
-                stack.callback(server.stop)
+                server = rig.spawn(folder / name, folder / name / "log", **settings, **more)
+                stack.callback(self._end, server)
                 return server
 
             api = spawn("api", role="api" if self._is_cluster else "all")
@@ -144,6 +159,16 @@ class Ours:
             for server in own:
                 _await_ready(server)
             yield _House(self._stage, api, own, is_cluster=self._is_cluster)
+
+    def _end(self, server: rig.Server) -> None:
+        """Ask it to stop; one that does not is killed, and its row says so."""
+        server.process.terminate()
+        try:
+            server.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            server.process.kill()
+            server.process.wait()
+            self._killed += 1
 
 
 class _House:

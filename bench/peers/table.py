@@ -58,7 +58,7 @@ def middle(readings: Sequence[Reading], figure: str) -> float | None:
 
 def markdown(results: Results) -> str:
     """The table, then what to know about each row."""
-    lines = ["| | " + " | ".join(column.heading for column in COLUMNS) + " | each job once |"]
+    lines = ["| | " + " | ".join(column.heading for column in COLUMNS) + " | each job once, no fault |"]
     lines.append("|---" * (len(COLUMNS) + 2) + "|")
     for name, readings in results.items():
         faults = sorted({fault for reading in readings for fault in reading.faults})

@@ -1,4 +1,4 @@
-"""The composition root: the only place that chooses implementations and wires them together."""
+"""The composition root: what belongs together is put together here; `adapters` chose it."""
 
 from __future__ import annotations
 
@@ -6,28 +6,18 @@ import asyncio
 import contextlib
 import random
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
 from llm_scheduler import __version__
-from llm_scheduler.api.archived import archive_line
 from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
-from llm_scheduler.brokers.guarded import GuardedBroker
-from llm_scheduler.brokers.memory import MemoryBroker
-from llm_scheduler.brokers.redis.broker import RedisBroker
-from llm_scheduler.brokers.redis.channel import RedisChannel
-from llm_scheduler.brokers.redis.connection import open_client
-from llm_scheduler.caches.layered import LayeredCache
-from llm_scheduler.caches.memory import MemoryCache
-from llm_scheduler.caches.redis import RedisCache
+from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
-from llm_scheduler.relay.alone import LocalChannel
-from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
@@ -37,18 +27,12 @@ from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
-from llm_scheduler.services.retention import Retention
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
 from llm_scheduler.services.upkeep import Upkeep
-from llm_scheduler.stores.archive.writing import NdjsonArchive, NoArchive
-from llm_scheduler.stores.mysql.clock import DatabaseClock
-from llm_scheduler.stores.mysql.store import MysqlStore
-from llm_scheduler.stores.sqlite.store import SqliteStore
-from llm_scheduler.telemetry.clock import SystemClock
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
 from llm_scheduler.workers.heartbeat import Heartbeat
 from llm_scheduler.workers.strays import Strays
@@ -58,13 +42,8 @@ from llm_scheduler.workers.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from pydantic import SecretStr
-
     from llm_scheduler.domain.ids import ModelId, TenantId
-    from llm_scheduler.ports.broker import Broker, Witness
-    from llm_scheduler.ports.channel import Channel
-    from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.store import Store
+    from llm_scheduler.ports.broker import Witness
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -105,11 +84,7 @@ def open_keys(settings: Settings) -> Keys:
     return Keys(api_key, is_new, vault)
 
 
-def _plain(secret: SecretStr | None) -> str | None:
-    return None if secret is None else secret.get_secret_value()
-
-
-class Installation:
+class Installation(Adapters):
     """Everything of one process: record, index, and by its role API, worker or both.
 
     The adapters are made by methods of their own, so that a test can put something between.
@@ -121,8 +96,7 @@ class Installation:
         self.clock = self._make_clock()
         self.meter = PrometheusMeter()
         self.store = self._make_store()
-        url = _plain(settings.redis_url)
-        self.client = None if url is None else open_client(url)
+        self.client = self._open_client()
         self.broker = self._make_broker()
         self.channel = self._make_channel()
         self.feed = self._make_feed()
@@ -170,67 +144,6 @@ class Installation:
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
-
-    def _make_clock(self) -> Clock:
-        return DatabaseClock() if self.settings.is_mysql else SystemClock()
-
-    def _make_store(self) -> Store:
-        settings = self.settings
-        if settings.database_url is None or not settings.is_mysql:
-            return SqliteStore(settings.database_path, self.clock, self.meter)
-        return MysqlStore(
-            settings.database_url.get_secret_value(),
-            self.clock,
-            self.meter,
-            read_url=_plain(settings.database_read_url),
-            pool=settings.database_pool,
-        )
-
-    def _make_broker(self) -> Broker:
-        if self.client is None:
-            return MemoryBroker(self.clock)
-        index = RedisBroker(self.client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
-        return GuardedBroker(index, self.clock, lambda: self.loops.note_lost(), self._broker_changed)
-
-    def _broker_changed(self, is_available: bool) -> None:
-        self.meter.broker_up.set(is_available)
-        if is_available:
-            _log.info("index_answers_again")
-        else:
-            _log.warning("index_away", consequence="submits are taken, nothing new starts")
-
-    def _make_channel(self) -> Channel:
-        return (
-            LocalChannel()
-            if self.client is None
-            else RedisChannel(cast("Any", self.client), self.settings.redis_prefix)
-        )
-
-    def _make_feed(self) -> LocalFeed | SharedFeed:
-        local = LocalFeed()
-        return local if self.client is None else SharedFeed(local, self.channel, self.clock)
-
-    def _make_cache(self) -> LayeredCache:
-        near = MemoryCache(self.clock, note_evicted=lambda count: self.meter.cache_evicted("catalogue", count))
-        if self.client is None:
-            return LayeredCache("catalogue", near, self.meter)
-        far = RedisCache(self.client, self.settings.redis_prefix, self.clock)
-        return LayeredCache("catalogue", near, self.meter, far=far, channel=self.channel)
-
-    def _make_retention(self) -> Retention | None:
-        """None when finished tasks are kept for ever."""
-        settings = self.settings
-        if not settings.retention_days:
-            return None
-        archive = NdjsonArchive(settings.archive_path) if settings.archive == "ndjson" else NoArchive()
-        return Retention(
-            self.store,
-            archive,
-            lambda whole: archive_line(whole, self.catalogue.name_of),
-            self.clock,
-            self.meter,
-            settings.retention_days,
-        )
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.contract.store_scene import CountingMeter, Scene, StillClock, opened
 from tests.rig import mariadb
-from tests.rig.proxy import Proxy
+from tests.rig.traps import Proxy
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import Store, TaskFilter
