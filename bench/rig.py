@@ -103,14 +103,16 @@ def server(folder: Path | None = None, **settings: str) -> Iterator[Server]:
             running.stop()
 
 
-def spawn(folder: Path, **settings: str) -> Server:
-    """Start a server process; it may not answer yet."""
+def spawn(folder: Path, log: Path | None = None, /, **settings: str) -> Server:
+    """Start a server process; it may not answer yet. Its log goes to a file if one is given."""
     port = free_port()
     environ = {key: value for key, value in os.environ.items() if not key.startswith("LLMS_")}
     environ |= {"LLMS_BOOTSTRAP_API_KEY": KEY, "LLMS_DATA_DIR": str(folder), "LLMS_LOG_LEVEL": "warning"}
     environ |= {f"LLMS_{key.upper()}": value for key, value in settings.items()}
     command = [sys.executable, "-m", "llm_scheduler", "serve", "--port", str(port)]
-    process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, cwd=ROOT)
+    with contextlib.ExitStack() as stack:
+        errors = None if log is None else stack.enter_context(log.open("ab"))
+        process = subprocess.Popen(command, env=environ, stdout=subprocess.DEVNULL, stderr=errors, cwd=ROOT)
     return Server(process, port, folder)
 
 

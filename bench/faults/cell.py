@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 STUCK_AFTER_S = 60.0
 NO_PROGRESS_S = 30.0
-LEAKED_AFTER_S = 20.0
+LEAKED_AFTER_S = 60.0
 STRIKES_WITHIN_S = 60.0
 
 
@@ -45,7 +45,9 @@ def play(
         whole_s = time.monotonic()
         crowd.join(STUCK_AFTER_S * 2)
         _until_over(stage, sum(len(posting.items) for posting in postings), whole_s)
+        quiet_s = time.monotonic()
         figures.leaked = _leaks(stage)
+        figures.freed_s = time.monotonic() - quiet_s
         figures.deaths = stage.deaths
         record, ledger = read_record(stage), stage.oracle.ledger()
         judge(figures, record, ledger, crowd.heard, stage, load)

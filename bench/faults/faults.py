@@ -52,8 +52,9 @@ def nothing(stage: Stage, rng: Random) -> None:
 def kill_worker(stage: Stage, rng: Random) -> None:
     """F1: kill -9; a supervisor starts it again."""
     worker = rng.choice(stage.workers)
-    with stage.strike("kill worker", takes_calls=True, takes_index=stage.shape == "embedded"):
+    with stage.strike("kill worker", takes_calls=True, takes_index=stage.shape == "embedded") as blow:
         worker.kill()
+        blow.struck()
         time.sleep(rng.uniform(0.2, 2))
         worker.start()
 
@@ -69,9 +70,10 @@ def kill_api(stage: Stage, rng: Random) -> None:
 
 def kill_all(stage: Stage, rng: Random) -> None:
     """F3: every process at once, the index too; the database survives."""
-    with stage.strike("kill everything", takes_calls=True, takes_index=True):
+    with stage.strike("kill everything", takes_calls=True, takes_index=True) as blow:
         for member in stage.members:
             member.kill()
+        blow.struck()
         if stage.redis is not None:
             stage.redis.kill()
             stage.redis.start()
@@ -152,8 +154,9 @@ def slow_sql(stage: Stage, rng: Random) -> None:
 def freeze_worker(stage: Stage, rng: Random) -> None:
     """F11: SIGSTOP for longer than the ttl, then on as if nothing had been."""
     worker = rng.choice(stage.workers)
-    with stage.strike("worker frozen", takes_calls=True):
+    with stage.strike("worker frozen", takes_calls=True) as blow:
         worker.freeze()
+        blow.struck()
         time.sleep(TTL_S + rng.uniform(2, 5))
         worker.thaw()
 

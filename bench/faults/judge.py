@@ -93,6 +93,8 @@ class Figures:
     """Calls beyond the attempts that the record knows of."""
     stuck: int = 0
     leaked: int = 0
+    freed_s: float = 0.0
+    """How long the index held something after everything was over."""
     over: int = 0
     over_allowed: int = 0
     over_rate: int = 0
@@ -170,7 +172,7 @@ def _calls(figures: Figures, record: Record, ledger: Ledger, strikes: list[Strik
         is_fencing = strike.kind.startswith("sql") and strike.end_ms - strike.begin_ms > FENCED_AFTER_MS
         if strike.takes_calls or is_fencing:
             figures.duplicate_bound += sum(
-                start.started_at <= strike.end_at and (start.ended_at is None or start.ended_at >= strike.begin_at)
+                start.started_at <= strike.struck_at and (start.ended_at is None or start.ended_at >= strike.begin_at)
                 for start in record.starts
             )
     attempts = Counter({row.number: row.attempt for row in record.rows})

@@ -77,7 +77,7 @@ def _backlog(scale: float, rng: Random) -> list[Posting]:
 
 def _slice(scale: float, rng: Random) -> list[Posting]:
     """A small backlog that lasts a few seconds: for the tests."""
-    return _in_bulk(100, [Item(n, rng.randint(100, 200)) for n in range(int(500 * scale))])
+    return _in_bulk(100, [Item(n, rng.randint(60, 140)) for n in range(int(500 * scale))])
 
 
 def _flood(scale: float, rng: Random) -> list[Posting]:

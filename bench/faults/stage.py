@@ -41,6 +41,7 @@ class Strike:
     Attributes:
         takes_calls: calls in flight may be made a second time.
         takes_index: the index lost what it knew.
+        struck_at: when the blow itself was over; what began later is no victim.
     """
 
     kind: str
@@ -48,8 +49,13 @@ class Strike:
     begin_at: int
     takes_calls: bool
     takes_index: bool
+    struck_at: int = 0
     end_ms: int = 0
     end_at: int = 0
+
+    def struck(self) -> None:
+        """The blow is done; what follows is healing."""
+        self.struck_at = wall_ms()
 
 
 class Stage:
@@ -97,6 +103,7 @@ class Stage:
             yield blow
         finally:
             blow.end_ms, blow.end_at = mono_ms(), wall_ms()
+            blow.struck_at = blow.struck_at or blow.end_at
 
     def query(self, sql: str) -> list[list[str]]:
         """Rows of the record as text, straight from the database."""
@@ -126,6 +133,12 @@ class Stage:
         for name, limit in load.limits.items():
             rates = load.per_minute if name == "m" else {}
             self.apis[0].add_model(name, "openai", max_workers=limit, config=shared, retry=retry, **rates)
+        for member in self.apis:
+            wait_until("the models are known", lambda member=member: self._knows(member, len(load.limits)), 20)
+
+    @staticmethod
+    def _knows(member: Member, count: int) -> bool:
+        return len(member.call("GET", "/api/v1/models")["items"]) == count
 
     def stop(self) -> list[int]:
         """SIGTERM for all; the exit codes."""

@@ -110,7 +110,7 @@ def storm(stage: Stage, rng: Random) -> None:
     """A blow every half second or so, for a while; then all is healed."""
     one = _Storm(stage, rng)
     until_s = time.monotonic() + LASTS_S
-    with stage.strike("storm", takes_calls=True, takes_index=True):
+    with stage.strike("storm", takes_index=True):
         try:
             while time.monotonic() < until_s:
                 one.strike()

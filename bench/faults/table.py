@@ -32,7 +32,7 @@ def line(one: Figures) -> str:
         one.duplicate_tasks + one.duplicate_results + one.wrong_results,
         f"{one.duplicate_calls} ≤ {one.duplicate_bound}",
         one.stuck,
-        one.leaked,
+        f"{one.leaked}" + (f" (freed after {one.freed_s:.0f} s)" if one.freed_s > 2 else ""),
         f"{one.over} ≤ {one.over_allowed}" + (f", rate {one.over_rate}" if one.over_rate else ""),
         f"{one.silence_s:.1f}",
         f"{one.rescue_s:.1f}",

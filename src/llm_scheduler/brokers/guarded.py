@@ -57,6 +57,8 @@ class GuardedBroker:
         self._on_state = on_state
         self._is_available = True
         self._sending = asyncio.Lock()
+        self._enqueueing = asyncio.Lock()
+        self._entering: list[Entry] = []
         self._releases: deque[Release] = deque(maxlen=RELEASES_KEPT)
         self._rules: dict[ModelId, LaneRules] = {}
         self._limits: dict[TenantId, int | None] = {}
@@ -104,8 +106,12 @@ class GuardedBroker:
     # What is let go while the index is away
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:
-        """Add waiting tasks; the reconciler adds them if the index is away."""
-        await self._try(self._inner.enqueue(entries))
+        """Add waiting tasks, those of all callers who came meanwhile at once; the reconciler adds what was not heard."""
+        self._entering += entries
+        async with self._enqueueing:
+            if self._entering:
+                page, self._entering = self._entering, []
+                await self._try(self._inner.enqueue(page))
 
     async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
         """Take waiting tasks out; START refuses them if the index is away."""
