@@ -106,7 +106,7 @@ class GuardedBroker:
     # What is let go while the index is away
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:
-        """Add waiting tasks, those of all callers who came meanwhile at once; the reconciler adds what was not heard."""
+        """Add waiting tasks, those of all who came meanwhile at once; the reconciler adds what was not heard."""
         self._entering += entries
         async with self._enqueueing:
             if self._entering:
