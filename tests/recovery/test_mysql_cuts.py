@@ -19,7 +19,7 @@ from llm_scheduler.ports.store import Store, TaskFilter
 from llm_scheduler.stores.mysql import MysqlStore
 
 FATES = (Fate.CUT, Fate.LOSE_ANSWER, Fate.CUT_AFTER)
-STAGES = (b"\x03BEGIN", b"INSERT INTO", b"FOR UPDATE", b"\x03COMMIT")
+STAGES = (b"\x03BEGIN", b"INSERT INTO", b"FOR UPDATE", b"COMMIT")
 
 
 @pytest.fixture
@@ -94,7 +94,7 @@ async def test_an_end_is_recorded_once(proxy: Proxy, tmp_path: Path, stage: byte
 
 
 @pytest.mark.parametrize("fate", FATES)
-@pytest.mark.parametrize("stage", [b"\x03BEGIN", b"\x03COMMIT", b"UPDATE"])
+@pytest.mark.parametrize("stage", [b"\x03BEGIN", b"COMMIT", b"UPDATE"])
 async def test_moves_by_hand_answer_as_if_nothing_had_happened(
     proxy: Proxy, tmp_path: Path, stage: bytes, fate: Fate
 ) -> None:
@@ -136,7 +136,7 @@ async def test_a_commit_that_arrived_but_hangs_is_waited_for_not_done_twice(prox
     """The old connection is half-open: the server does not know that its client is gone."""
     async with through(proxy, tmp_path) as scene:
         (task_id,) = await scene.submitted()
-        trap = proxy.trap(b"\x03COMMIT", Fate.CUT_AFTER)
+        trap = proxy.trap(b"COMMIT", Fate.CUT_AFTER)
         won = await scene.start(task_id)
 
         assert trap.sprung == 1

@@ -175,10 +175,10 @@ class Committer:
                     await self._ids.top_up(connection)
                 await self._server.keep_time(connection)
                 transaction.now = self._clock.now()
-                found = await greenlet_spawn(_run, run, transaction, jobs)
-                if transaction.is_begun:
+                found, last = await greenlet_spawn(_run, run, transaction, jobs)
+                if last:
                     outcomes = found  # from here on they may hold, whatever happens
-                    await connection.execute("COMMIT")
+                    await connection.send(last)
         except BaseException as error:
             await self._abandon(connection, transaction, error)
             if outcomes is not None and fault_of(error) is Fault.LOST:
@@ -346,10 +346,10 @@ def _weight(kind: str, payload: Any) -> int:
     return 1
 
 
-def _run(run: Callable[[MysqlTransaction, Pairs], list[Any]], transaction: MysqlTransaction, jobs: Pairs) -> list[Any]:
-    outcomes = run(transaction, jobs)
-    transaction.finish()
-    return outcomes
+def _run(
+    run: Callable[[MysqlTransaction, Pairs], list[Any]], transaction: MysqlTransaction, jobs: Pairs
+) -> tuple[list[Any], list[bytes]]:
+    return run(transaction, jobs), transaction.finish()
 
 
 def _run_loose(transaction: MysqlTransaction, jobs: Pairs) -> list[Any]:
@@ -362,7 +362,9 @@ def _run_one_by_one(transaction: MysqlTransaction, jobs: Pairs) -> list[Any]:
     for kind, payload in jobs:
         before = transaction.savepoint()
         try:
-            outcomes += KINDS[kind](transaction, [payload])
+            answers = KINDS[kind](transaction, [payload])
+            transaction.flush()
+            outcomes += answers
         except Exception as error:
             if isinstance(error, MySQLError) and fault_of(error) not in (Fault.DATA, Fault.TAKEN):
                 raise

@@ -83,14 +83,33 @@ class Connection:
             UnicodeError, OversizeError: it was not sent.
             MySQLError, OSError: see `faults`.
         """
+        return await self.send([self.encoded(statement)])
+
+    def encoded(self, statement: str) -> bytes:
+        """A statement as it may be sent.
+
+        Raises:
+            UnicodeError: half a character.
+            OversizeError: the server would not take it.
+        """
         text = statement.encode()
         if len(text) > self.largest_packet - _HEADER_BYTES:
             raise OversizeError(
                 f"It is larger than the database takes ({len(text):,} bytes; max_allowed_packet is "
                 f"{self.largest_packet:,})."
             )
+        return text
+
+    async def send(self, statements: Sequence[bytes]) -> Answer:
+        """Run encoded statements in one round trip, up to the first that fails; what the last one gave.
+
+        Raises:
+            MySQLError, OSError: as `execute`.
+        """
         cursor: Any = self._cursor
-        await cursor.execute(text)
+        await cursor.execute(b";".join(statements))
+        while await cursor.nextset():
+            pass
         return Answer(await cursor.fetchall(), cursor.rowcount, cursor.lastrowid)
 
     async def stream(self, query: str, size: int) -> AsyncIterator[Sequence[tuple[Any, ...]]]:

@@ -46,20 +46,29 @@ class Mark:
 class MysqlTransaction:
     """Statements of one group commit. It begins with the first one that locks or writes.
 
-    Loose: it never begins, so each statement commits by itself.
+    Statements that nobody asks the outcome of are sent with the next one that is asked, or with the
+    commit: a round trip costs more than most of them. Loose: it never begins, so each statement commits
+    by itself.
     """
 
-    __slots__ = ("_adding", "_connection", "_is_loose", "_take_ids", "is_begun", "mark", "now")
+    __slots__ = ("_adding", "_connection", "_is_loose", "_later", "_length", "_take_ids", "is_begun", "mark", "now")
 
     def __init__(self, connection: Connection, take_ids: TakeIds, now: Millis, *, is_loose: bool = False) -> None:
         self._connection, self._take_ids, self.now, self._is_loose = connection, take_ids, now, is_loose
         self._adding: dict[tuple[str, int], list[int]] = {}
+        self._later: list[bytes] = []
+        self._length = 0
         self.is_begun = False
         self.mark: Mark | None = None
 
     def run(self, statement: str, params: Sequence[object] = ()) -> int:
         """Execute; how many rows it matched."""
-        return self._change(text.filled(statement, params)).matched
+        self._begin()
+        return self._told(text.filled(statement, params)).matched
+
+    def do(self, statement: str, params: Sequence[object] = ()) -> None:
+        """Execute; sent together with what follows."""
+        self._put_off(text.filled(statement, params))
 
     def value(self, query: str, params: Sequence[object] = ()) -> Any:
         """The first column of the first row, None without one."""
@@ -75,7 +84,8 @@ class MysqlTransaction:
             unlocked = self._ask(text.filled(locking.worded(query), params))
             if not unlocked:
                 return unlocked
-        return self._rows_of(self._change(text.filled(locked, params)))
+        self._begin()
+        return self._ask(text.filled(locked, params))
 
     def rows_in(
         self,
@@ -89,31 +99,29 @@ class MysqlTransaction:
         locked = locking.locking(template)
         found: list[Row] = []
         for part in _cut(ids, MOST_IDS):
-            statement = text.filled_list(locked or template, part, before, after)
-            found += self._rows_of(self._change(statement)) if locked else self._ask(statement)
+            if locked is not None:
+                self._begin()
+            found += self._ask(text.filled_list(locked or template, part, before, after))
         return found
 
-    def run_in(
+    def do_in(
         self, template: str, ids: Sequence[int], before: Sequence[object] = (), after: Sequence[object] = ()
-    ) -> int:
-        """Execute a template with `{ids}`; how many rows it matched."""
-        return sum(
-            self._change(text.filled_list(template, part, before, after)).matched for part in _cut(ids, MOST_IDS)
-        )
+    ) -> None:
+        """Execute a template with `{ids}`."""
+        for part in _cut(ids, MOST_IDS):
+            self._put_off(text.filled_list(template, part, before, after))
 
-    def run_cases(
+    def do_cases(
         self,
         template: str,
         values: Mapping[int, tuple[object, ...]],
         before: Sequence[object],
         after: Sequence[object] = (),
-    ) -> int:
+    ) -> None:
         """Execute a template with as many `{cases}` as each id has values, then `{ids}`."""
-        changed = 0
         for part in _cut_by_size(list(values.items()), MOST_CASES):
             ids, cases = [one for one, _ in part], [row for _, row in part]
-            changed += self._change(text.filled_list(template, ids, before, after, cases)).matched
-        return changed
+            self._put_off(text.filled_list(template, ids, before, after, cases))
 
     def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
         """Insert rows, in their order."""
@@ -139,7 +147,7 @@ class MysqlTransaction:
         keys = " AND ".join(
             f"`{column.name}` = {text.literal(values[column.name])}" for column in METADATA.tables[table].primary_key
         )
-        if self._change(f"UPDATE `{table}` SET {settings} WHERE {keys}").matched == 0:  # noqa: S608 - names of our own
+        if self.run(f"UPDATE `{table}` SET {settings} WHERE {keys}") == 0:  # noqa: S608 - names of our own
             self.insert(table, columns, [row])
 
     def _insert(self, head: str, rows: Sequence[Sequence[object]], tail: str) -> None:
@@ -148,12 +156,12 @@ class MysqlTransaction:
         for row in rows:
             one = text.row(row)
             if texts and (length + len(one) > LARGEST_STATEMENT or len(texts) == MOST_ROWS):
-                self._change(head + ",".join(texts) + tail)
+                self._put_off(head + ",".join(texts) + tail)
                 texts, length = [], 0
             texts.append(one)
             length += len(one)
         if texts:
-            self._change(head + ",".join(texts) + tail)
+            self._put_off(head + ",".join(texts) + tail)
 
     def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:
         """Add to the counters of one row, at the very end: all processes change these few rows."""
@@ -164,7 +172,7 @@ class MysqlTransaction:
     def guard(self, name: str, *, is_exclusive: bool = False) -> None:
         """Hold the row of this name in `id_blocks`."""
         lock = locking.UPDATE if is_exclusive else locking.SHARE
-        self._change(text.filled("SELECT name FROM id_blocks WHERE name = ?", (name,)) + lock)
+        self._put_off(text.filled("SELECT name FROM id_blocks WHERE name = ?", (name,)) + lock)
 
     def new_ids(self, name: str, count: int) -> Iterable[int]:
         """So many unused ids, ascending."""
@@ -176,34 +184,51 @@ class MysqlTransaction:
 
     def savepoint(self) -> tuple[Mark | None, dict[tuple[str, int], list[int]]]:
         """Where `undo` leads back to; the newest one counts."""
-        self._change("SAVEPOINT job")
+        self._put_off("SAVEPOINT job")
         return self.mark, {key: [*sums] for key, sums in self._adding.items()}
 
     def undo(self, before: tuple[Mark | None, dict[tuple[str, int], list[int]]]) -> None:
         """As if nothing had happened since `savepoint`."""
-        self._change("ROLLBACK TO SAVEPOINT job")
+        self._put_off("ROLLBACK TO SAVEPOINT job")
         self.mark, self._adding = before
 
-    def finish(self) -> None:
-        """What was put off; nothing may follow but the commit."""
+    def flush(self) -> None:
+        """Have everything done that was put off, so that its errors show."""
+        if self._later:
+            later, self._later, self._length = self._later, [], 0
+            await_(self._connection.send(later))
+
+    def finish(self) -> list[bytes]:
+        """What is left to send, the commit last; empty if nothing was begun."""
         for (statement, key), amounts in sorted(self._adding.items()):
-            self.run(statement, (*amounts, key))
+            self.do(statement, (*amounts, key))
         self._adding.clear()
+        later, self._later, self._length = self._later, [], 0
+        return [*later, b"COMMIT"] if self.is_begun else later
 
-    def _ask(self, statement: str) -> list[Row]:
-        """A query that locks nothing; it does not begin a transaction."""
-        return self._rows_of(await_(self._connection.execute(statement)))
-
-    def _change(self, statement: str) -> Answer:
-        """A statement that writes or locks."""
+    def _begin(self) -> None:
         if not self.is_begun and not self._is_loose:
-            await_(self._connection.execute("BEGIN"))
             self.is_begun = True
-        return await_(self._connection.execute(statement))
+            self._put_off("BEGIN")
 
-    @staticmethod
-    def _rows_of(answer: Answer) -> list[Row]:
-        return cast("list[Row]", list(answer.rows))
+    def _put_off(self, statement: str) -> None:
+        """A statement whose answer nobody wants. Encoded now, so that what cannot be sent is told to whom it is of."""
+        self._begin()
+        encoded = self._connection.encoded(statement)
+        if self._length + len(encoded) > LARGEST_STATEMENT:
+            self.flush()
+        self._later.append(encoded)
+        self._length += len(encoded)
+
+    def _told(self, statement: str) -> Answer:
+        encoded = self._connection.encoded(statement)
+        if self._length + len(encoded) > LARGEST_STATEMENT:
+            self.flush()
+        later, self._later, self._length = self._later, [], 0
+        return await_(self._connection.send([*later, encoded]))
+
+    def _ask(self, query: str) -> list[Row]:
+        return cast("list[Row]", list(self._told(query).rows))
 
 
 def _cut(ids: Sequence[int], size: int) -> Iterable[Sequence[int]]:

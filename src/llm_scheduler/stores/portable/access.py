@@ -49,7 +49,11 @@ class Transaction(Protocol):
         ...
 
     def run(self, statement: str, params: Sequence[object] = ()) -> int:
-        """Execute; how many rows changed."""
+        """Execute; how many rows it matched."""
+        ...
+
+    def do(self, statement: str, params: Sequence[object] = ()) -> None:
+        """Execute; an engine may send it together with what follows."""
         ...
 
     def value(self, query: str, params: Sequence[object] = ()) -> Any:
@@ -71,19 +75,19 @@ class Transaction(Protocol):
         """All rows of a template with `{ids}`, in no order."""
         ...
 
-    def run_in(
+    def do_in(
         self, template: str, ids: Sequence[int], before: Sequence[object] = (), after: Sequence[object] = ()
-    ) -> int:
-        """Execute a template with `{ids}`; how many rows changed."""
+    ) -> None:
+        """Execute a template with `{ids}`."""
         ...
 
-    def run_cases(
+    def do_cases(
         self,
         template: str,
         values: Mapping[int, tuple[object, ...]],
         before: Sequence[object],
         after: Sequence[object] = (),
-    ) -> int:
+    ) -> None:
         """Execute a template with as many `{cases}` as each id has values, then `{ids}`."""
         ...
 

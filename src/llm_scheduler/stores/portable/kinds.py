@@ -53,4 +53,4 @@ def run_merged(transaction: Transaction, jobs: list[tuple[str, Any]]) -> list[An
 
 def touch(transaction: Transaction) -> None:
     """A write that changes nothing, to prove that one commits."""
-    transaction.run("UPDATE id_blocks SET next_id = next_id WHERE name = ?", ("tasks",))
+    transaction.do("UPDATE id_blocks SET next_id = next_id WHERE name = ?", ("tasks",))

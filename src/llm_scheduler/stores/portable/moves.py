@@ -29,11 +29,11 @@ def cancel(transaction: Transaction, task_ids: Sequence[TaskId]) -> list[Moved]:
     running = [task for task in found if task.status is Status.RUNNING]
     waiting = [task for task in found if task.status is not Status.RUNNING]
     if running:
-        transaction.run_in(statements.MARK_RUNNING, [task.task_id for task in running], (now,))
+        transaction.do_in(statements.MARK_RUNNING, [task.task_id for task in running], (now,))
     if waiting:
         ids = [task.task_id for task in waiting]
-        transaction.run_in(statements.CANCEL_WAITING, ids, (now, now))
-        transaction.run_in(statements.DROP_DEADLINES, ids)
+        transaction.do_in(statements.CANCEL_WAITING, ids, (now, now))
+        transaction.do_in(statements.DROP_DEADLINES, ids)
     said = [lines.Line(task.task_id, task.tenant_id, "info", "cancelled") for task in waiting]
     said += [lines.Line(task.task_id, task.tenant_id, "info", "cancel asked while it runs") for task in running]
     lines.write(transaction, said)
@@ -55,11 +55,11 @@ def requeue(
     if not chosen:
         return []
     ids = sorted(chosen)
-    transaction.run_in(statements.REVIVE, ids, (now, now, now))
+    transaction.do_in(statements.REVIVE, ids, (now, now, now))
     if edited_input is not None:
-        transaction.run_in(statements.EDIT_INPUT, ids, (edited_input,))
+        transaction.do_in(statements.EDIT_INPUT, ids, (edited_input,))
     if est_tokens is not None:
-        transaction.run_in(statements.EDIT_TOKENS, ids, (est_tokens,))
+        transaction.do_in(statements.EDIT_TOKENS, ids, (est_tokens,))
     _renew_deadlines(transaction, list(chosen.values()))
     freed: list[int] = []
     if edited_input is None:
@@ -74,7 +74,7 @@ def requeue(
 def _renew_deadlines(transaction: Transaction, rows: list[Row]) -> None:
     passed = [row[0] for row in rows if row[3] is not None and row[3] <= transaction.now]
     if passed:
-        transaction.run_in(statements.CLEAR_DEADLINE, passed)
+        transaction.do_in(statements.CLEAR_DEADLINE, passed)
     ahead = [(row[0], row[3]) for row in rows if row[3] is not None and row[3] > transaction.now]
     transaction.upsert("task_deadlines", ("task_id", "deadline_at"), ("deadline_at",), ahead)
 
@@ -82,7 +82,7 @@ def _renew_deadlines(transaction: Transaction, rows: list[Row]) -> None:
 def set_priority(transaction: Transaction, task_ids: Sequence[TaskId], priority: int) -> list[WaitingTask]:
     """Waiting tasks get another priority."""
     ids = _sorted(task_ids)
-    transaction.run_in(statements.SET_PRIORITY, ids, (priority, transaction.now))
+    transaction.do_in(statements.SET_PRIORITY, ids, (priority, transaction.now))
     return _queued(transaction, ids)
 
 
@@ -106,10 +106,10 @@ def remove(transaction: Transaction, found: list[Row]) -> int:
     for size in statements.PAIR_SIZES:
         while len(pairs) - first >= size:
             params = [value for pair in pairs[first : first + size] for value in pair]
-            transaction.run(statements.delete_pairs(size), params)
+            transaction.do(statements.delete_pairs(size), params)
             first += size
     for statement in statements.DELETE_TASKS:
-        transaction.run_in(statement, sorted(gone))
+        transaction.do_in(statement, sorted(gone))
     return len(gone)
 
 
@@ -120,7 +120,7 @@ def promote(transaction: Transaction, limit: int) -> list[WaitingTask]:
         return []
     blocked = answers.promoted(transaction, [row[0] for row in due])
     ids = [row[0] for row in due if row[0] not in blocked]
-    transaction.run_in(statements.PROMOTE, ids, (transaction.now,))
+    transaction.do_in(statements.PROMOTE, ids, (transaction.now,))
     said = [lines.Line(row[0], row[1], "info", "queued: its time has come") for row in due if row[0] not in blocked]
     lines.write(transaction, said)
     return _queued(transaction, ids)
@@ -131,8 +131,8 @@ def expire(transaction: Transaction, limit: int) -> list[Moved]:
     now = transaction.now
     found = [moved_of(row) for row in transaction.rows(MOVED_COLUMNS, statements.SELECT_OVERDUE, (now, limit))]
     ids = [task.task_id for task in found]
-    transaction.run_in(statements.EXPIRE, ids, (now, now))
-    transaction.run_in(statements.DROP_DEADLINES, ids)
+    transaction.do_in(statements.EXPIRE, ids, (now, now))
+    transaction.do_in(statements.DROP_DEADLINES, ids)
     said = "expired: its deadline passed before it could run"
     lines.write(transaction, [lines.Line(task.task_id, task.tenant_id, "warning", said) for task in found])
     return [task._replace(status=Status.EXPIRED) for task in found]
@@ -145,14 +145,14 @@ def rescue(transaction: Transaction, max_crashes: int, limit: int) -> tuple[list
     found = transaction.rows(columns, statements.SELECT_ABANDONED, (limit,))
     if not found:
         return [], []
-    transaction.run_in(statements.CRASH_ATTEMPTS, [row[0] for row in found], (now,))
+    transaction.do_in(statements.CRASH_ATTEMPTS, [row[0] for row in found], (now,))
     cancelled = [row for row in found if row[4]]
     dead = [row for row in found if not row[4] and row[3] + 1 >= max_crashes]
     back = [row for row in found if not row[4] and row[3] + 1 < max_crashes]
-    transaction.run_in(statements.RESCUE_CANCELLED, _ids(cancelled), (now, now))
-    transaction.run_in(statements.RESCUE_DEAD, _ids(dead), (now, now))
-    transaction.run_in(statements.RESCUE, _ids(back), (now,))
-    transaction.run_in(statements.DROP_DEADLINES, _ids(cancelled + dead))
+    transaction.do_in(statements.RESCUE_CANCELLED, _ids(cancelled), (now, now))
+    transaction.do_in(statements.RESCUE_DEAD, _ids(dead), (now, now))
+    transaction.do_in(statements.RESCUE, _ids(back), (now,))
+    transaction.do_in(statements.DROP_DEADLINES, _ids(cancelled + dead))
     said = [_rescue_line(row, "warning", "worker lost; queued again") for row in back]
     said += [_rescue_line(row, "error", f"failed: worker lost {row[3] + 1} times") for row in dead]
     said += [_rescue_line(row, "info", "cancelled: its worker was lost") for row in cancelled]

@@ -98,7 +98,7 @@ def _late(
         else:
             answers[place] = Recorded(False, Status(row.status))
             if mine is not None and mine.session_id == end.session_id and _is_news(end, mine):
-                transaction.run(statements.END_ATTEMPT, _late_end(end))
+                transaction.do(statements.END_ATTEMPT, _late_end(end))
                 level, message = lines.refused(end, row.status)
                 said.append(lines.Line(end.task_id, end.tenant_id, level, message))
     lines.write(transaction, said)
@@ -126,12 +126,12 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
     if completed:
         _complete(transaction, completed)
     for (attempt, session_id), ids in put_back.items():
-        transaction.run_in(statements.PUT_BACK, ids, (transaction.now,), (attempt, session_id))
+        transaction.do_in(statements.PUT_BACK, ids, (transaction.now,), (attempt, session_id))
     for group in others.values():
         _move(transaction, group)
     ended = [one.end.task_id for one in accepted if one.status in TERMINAL and one.row.deadline_at is not None]
     if ended:
-        transaction.run_in(statements.DROP_DEADLINES, ended)
+        transaction.do_in(statements.DROP_DEADLINES, ended)
     rows = [_attempt_row(one) for one in accepted]
     transaction.upsert("attempts", statements.ATTEMPT_ROW, statements.ATTEMPT_END, rows)
     lines.write(transaction, [_line(one) for one in accepted])
@@ -144,7 +144,7 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
 def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:
     now = transaction.now
     outputs: dict[int, tuple[object, ...]] = {one.end.task_id: (one.end.output,) for one in completed}
-    transaction.run_cases(statements.COMPLETE, outputs, (now, now))
+    transaction.do_cases(statements.COMPLETE, outputs, (now, now))
     results = [
         (
             end.task_id,
@@ -181,7 +181,7 @@ def _move(transaction: Transaction, group: list[_Accepted]) -> None:
     values: dict[int, tuple[object, ...]] = {
         one.end.task_id: (_eligible_at(one, now), *_error(one.end.error)) for one in group
     }
-    transaction.run_cases(statements.MOVE_ENDED, values, before, (first.attempt, first.session_id))
+    transaction.do_cases(statements.MOVE_ENDED, values, before, (first.attempt, first.session_id))
 
 
 def _eligible_at(one: _Accepted, now: int) -> int:

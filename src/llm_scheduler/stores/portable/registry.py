@@ -55,14 +55,14 @@ def beat(transaction: Transaction, session_id: SessionId, vitals: Vitals) -> Bea
 
 def close_session(transaction: Transaction, session_id: SessionId) -> None:
     """Not alive any more."""
-    transaction.run(statements.CLOSE_SESSION, (transaction.now, session_id))
+    transaction.do(statements.CLOSE_SESSION, (transaction.now, session_id))
 
 
 def bury(transaction: Transaction, ttl_s: float) -> int:
     """Sessions without a heartbeat for longer than the ttl are dead."""
     buried = transaction.run(statements.BURY, (transaction.now - round(ttl_s * 1000),))
     if buried:
-        transaction.run(statements.FORGET_SESSIONS, (transaction.now - KEPT_DEAD_MS,))
+        transaction.do(statements.FORGET_SESSIONS, (transaction.now - KEPT_DEAD_MS,))
     return buried
 
 
@@ -119,7 +119,7 @@ def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
     if finished:
         moves.delete(transaction, [row[0] for row in finished])
         return True
-    transaction.run("DELETE FROM models WHERE id = ?", (model_id,))
+    transaction.do("DELETE FROM models WHERE id = ?", (model_id,))
     return False
 
 
@@ -132,7 +132,7 @@ def save_tenant(transaction: Transaction, tenant: Tenant) -> None:
 def set_current_workers(transaction: Transaction, counts: Mapping[ModelId, int]) -> None:
     """What runs now, by model."""
     for model_id, count in counts.items():
-        transaction.run("UPDATE models SET current_workers = ? WHERE id = ?", (count, model_id))
+        transaction.do("UPDATE models SET current_workers = ? WHERE id = ?", (count, model_id))
 
 
 def add_action(transaction: Transaction, action: str, filter_json: str, priority: int | None) -> ActionProgress:
@@ -149,7 +149,7 @@ def save_action(
 ) -> None:
     """How far it is: (seen, changed)."""
     statement = "UPDATE actions SET seen = ?, changed = ?, status = ?, error = ?, updated_at = ? WHERE id = ?"
-    transaction.run(statement, (*counts, status, error, transaction.now, action_id))
+    transaction.do(statement, (*counts, status, error, transaction.now, action_id))
 
 
 def keep_reply(transaction: Transaction, key: tuple[TenantId, str], fingerprint: str, answer: str) -> None:

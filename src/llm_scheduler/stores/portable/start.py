@@ -75,7 +75,7 @@ def _write(transaction: Transaction, groups: dict[tuple[int, int], list[StartedT
     requests: Counter[int] = Counter()
     for (session_id, expected), started in groups.items():
         ids = [task.task_id for task in started]
-        transaction.run_in(statements.START, ids, (session_id, now, now), (expected, session_id))
+        transaction.do_in(statements.START, ids, (session_id, now, now), (expected, session_id))
         for task in started:
             requests[task.model_id] += 1
             attempts.append(

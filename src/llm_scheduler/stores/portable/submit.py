@@ -161,7 +161,7 @@ def _take_keys(
     )
     for tenant_id, key, *_ in keys:
         if (tenant_id, key) in dangling:
-            transaction.run(statements.DROP_KEY, (tenant_id, key))
+            transaction.do(statements.DROP_KEY, (tenant_id, key))
     transaction.insert("idempotency_keys", KEY_ROW, keys)
 
 

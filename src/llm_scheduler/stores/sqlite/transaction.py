@@ -50,6 +50,10 @@ class Transaction:
         """Execute; how many rows changed."""
         return self._connection.execute(statement, params).rowcount
 
+    def do(self, statement: str, params: Sequence[object] = _NO_PARAMS) -> None:
+        """Execute."""
+        self._connection.execute(statement, params)
+
     def value(self, query: str, params: Sequence[object] = _NO_PARAMS) -> Any:
         """The first column of the first row, None without one."""
         row = self._connection.execute(query, params).fetchone()
@@ -73,51 +77,47 @@ class Transaction:
             found += self.rows(columns, statements.with_ids(template, len(part)), (*before, *part, *after))
         return found
 
-    def run_in(
+    def do_in(
         self,
         template: str,
         ids: Sequence[int],
         before: Sequence[object] = _NO_PARAMS,
         after: Sequence[object] = _NO_PARAMS,
-    ) -> int:
-        """Execute a template with `{ids}`; how many rows changed."""
-        changed = 0
+    ) -> None:
+        """Execute a template with `{ids}`."""
         for part in statements.padded(ids, statements.LIST_SIZES):
-            changed += self.run(statements.with_ids(template, len(part)), (*before, *part, *after))
-        return changed
+            self.do(statements.with_ids(template, len(part)), (*before, *part, *after))
 
-    def run_cases(
+    def do_cases(
         self,
         template: str,
         values: Mapping[int, tuple[object, ...]],
         before: Sequence[object],
         after: Sequence[object] = _NO_PARAMS,
-    ) -> int:
+    ) -> None:
         """Execute a template with as many `{cases}` as each id has values, then `{ids}`."""
-        changed = 0
         for part in statements.padded(tuple(values), statements.CASE_SIZES):
             params = [*before]
             for arm in range(len(values[part[0]])):
                 for task_id in part:
                     params += (task_id, values[task_id][arm])
-            changed += self.run(statements.with_ids(template, len(part)), (*params, *part, *after))
-        return changed
+            self.do(statements.with_ids(template, len(part)), (*params, *part, *after))
 
     def insert(self, table: str, columns: tuple[str, ...], rows: Sequence[Sequence[object]]) -> None:
         """Insert rows, in their order."""
         for part in _cut(rows):
-            self.run(statements.insert(table, columns, len(part)), _flat(part))
+            self.do(statements.insert(table, columns, len(part)), _flat(part))
 
     def upsert(
         self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: Sequence[Sequence[object]]
     ) -> None:
         """Insert rows, or write `changed` where the key is there already."""
         for part in _cut(rows):
-            self.run(statements.upsert(table, columns, changed, len(part), "sqlite"), _flat(part))
+            self.do(statements.upsert(table, columns, changed, len(part), "sqlite"), _flat(part))
 
     def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:
         """Add to the counters of one row."""
-        self.run(statement, (*amounts, key))
+        self.do(statement, (*amounts, key))
 
     def guard(self, name: str, *, is_exclusive: bool = False) -> None:
         """The write lock holds everything already."""
