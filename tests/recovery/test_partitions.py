@@ -226,10 +226,12 @@ async def test_a_last_range_that_is_full_is_left_alone(scene: Ranged, monkeypatc
     await scene.submitted(1)
     scene.sql("UPDATE tasks SET id = 3100000")
     for number in range(3):
-        copy = f"UPDATE one SET id = {3_200_000 + number}"  # noqa: S608 - a number
-        scene.sql(
-            f"CREATE TEMPORARY TABLE one AS SELECT * FROM tasks LIMIT 1; {copy}; INSERT INTO tasks SELECT * FROM one"  # noqa: S608 - a number
-        )
+        steps = [
+            "CREATE TEMPORARY TABLE one AS SELECT * FROM tasks LIMIT 1",
+            f"UPDATE one SET id = {3_200_000 + number}",  # noqa: S608 - a number
+            "INSERT INTO tasks SELECT * FROM one",
+        ]
+        scene.sql("; ".join(steps))
     scene.sql("UPDATE id_blocks SET next_id = 3300000 WHERE name = 'tasks'")
 
     await scene.store.make_ranges()

@@ -59,3 +59,17 @@ def database_restore(source: Path) -> int:
     from llm_scheduler.app import database
 
     return database.restore(load()[0], source)
+
+
+def archive_files() -> list[dict[str, Any]]:
+    """The files of the archive, oldest day first."""
+    from llm_scheduler.app import archive
+
+    return archive.listed(load()[0])
+
+
+def archived_task(task_id: int) -> dict[str, Any] | None:
+    """An archived task; None if there is none of that id."""
+    from llm_scheduler.app import archive
+
+    return archive.found(load()[0], task_id)
