@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from llm_scheduler.settings import load
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -59,6 +60,24 @@ def database_restore(source: Path) -> int:
     from llm_scheduler.app import database
 
     return database.restore(load()[0], source)
+
+
+def database_move(
+    url: str, *, is_dry_run: bool = False, progress: Callable[[str, int, int], None] | None = None
+) -> dict[str, object]:
+    """Copy this machine's installation into MySQL; what was found or done.
+
+    Args:
+        url: of the empty database.
+        is_dry_run: look at both sides, write to neither.
+        progress: is told a table, its rows so far, and all of them.
+
+    Raises:
+        StoreUnusableError: says why and what to do; a move that was begun can be taken up again.
+    """
+    from llm_scheduler.app import moving
+
+    return moving.move(load()[0], url, is_dry_run=is_dry_run, progress=progress)
 
 
 def archive_files() -> list[dict[str, Any]]:

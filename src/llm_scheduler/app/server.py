@@ -18,7 +18,7 @@ from llm_scheduler.app.firstrun import first_model, welcome
 from llm_scheduler.app.installation import Installation, open_keys
 from llm_scheduler.app.watchdog import Watchdog
 from llm_scheduler.domain.errors import StoreUnusableError
-from llm_scheduler.security.folderlock import FolderLock
+from llm_scheduler.security.folderlock import FolderLock, locks_of
 from llm_scheduler.telemetry import logs
 
 if TYPE_CHECKING:
@@ -78,11 +78,7 @@ def _locks(settings: Settings) -> list[FolderLock]:
         return []
     if settings.is_mysql:
         return [FolderLock(settings.data_dir)]
-    locks = [FolderLock(settings.data_dir)]
-    database = settings.database_path.absolute()
-    if database.parent != settings.data_dir.absolute():
-        locks.append(FolderLock(database.parent, f"{database.name}.lock"))
-    return locks
+    return locks_of(settings.data_dir, settings.database_path)
 
 
 def tune() -> None:

@@ -8,12 +8,13 @@ import click
 
 from llm_scheduler.cli.faults import CliError, explained
 from llm_scheduler.cli.invocation import here, json_option
+from llm_scheduler.cli.move import move
 from llm_scheduler.cli.screen import show_json, show_table
 
 
 @click.group()
 def db() -> None:
-    """Upgrade, check, back up or restore the database. Example: llms db check."""
+    """Upgrade, check, back up, restore or move the database. Example: llms db check."""
 
 
 @db.command()
@@ -84,3 +85,6 @@ def restore(ctx: click.Context, file: Path) -> None:
         show_json({"file": str(file), "rows": rows})
     else:
         click.echo(f"{file}: {rows:,} rows restored.")
+
+
+db.add_command(move)

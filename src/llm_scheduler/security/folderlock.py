@@ -58,3 +58,11 @@ class FolderLock:
             os.ftruncate(self._descriptor, 0)
             os.close(self._descriptor)
             self._descriptor = None
+
+
+def locks_of(folder: Path, database: Path) -> list[FolderLock]:
+    """One for the data folder, and one beside a database that lives elsewhere; not yet taken."""
+    locks = [FolderLock(folder)]
+    if database.absolute().parent != folder.absolute():
+        locks.append(FolderLock(database.absolute().parent, f"{database.name}.lock"))
+    return locks

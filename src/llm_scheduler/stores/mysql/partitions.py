@@ -36,6 +36,8 @@ BESIDE: Final = ("task_deadlines", "task_cache")
 SIZE: Final = 1_000_000
 AHEAD: Final = 2
 """Whole ranges that stand ready beyond the ids in use."""
+MOST_CUT: Final = 200
+"""Ranges that are made at once, when the ids have jumped."""
 MOST_REST: Final = 50_000
 """Cutting the last partition copies its rows, and nobody writes meanwhile: only up to so many of them."""
 SLICE: Final = 1_000
@@ -182,7 +184,7 @@ def _wanted(parts: dict[str, list[_Part]], next_id: int) -> dict[str, list[int]]
         last = max((part.past or 0 for part in found), default=0)
         enough = last - next_id >= SIZE
         end = next_id // SIZE + AHEAD
-        begin = max(last // SIZE, next_id // SIZE) + 1
+        begin = max(last // SIZE + 1, end - MOST_CUT)
         wanted[table] = [] if enough else [number * SIZE for number in range(begin, end + 1)]
     return wanted
 
