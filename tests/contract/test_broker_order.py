@@ -280,3 +280,13 @@ async def test_the_reserve_never_picks_the_band_that_is_first_anyway(scene: Scen
     order = await scene.ids(21)
 
     assert order.index(100) == 9
+
+
+async def test_orders_far_apart_and_close_together_are_compared_exactly(scene: Scene) -> None:
+    """Also where a double would not tell neighbours apart, and below zero."""
+    big = 2**53
+    orders = [big + 1, big, big + 2, -1, 0, -big - 1, -big, 1]
+    await scene.open()
+    await scene.enqueue(*(task(number, order=order) for number, order in enumerate(orders, 1)))
+
+    assert await scene.ids(9) == [6, 7, 4, 5, 8, 2, 1, 3]

@@ -168,8 +168,11 @@ class RedisCluster:
         wait_until("the cluster is whole", self._is_whole, 60, 0.2)
 
     def _is_whole(self) -> bool:
+        """All agree, and each replica has its master's data: one that never had it is not promoted."""
         return all(
-            "cluster_state:ok" in one.command("CLUSTER", "INFO") and one.command("CLUSTER", "NODES").count("slave") == 3
+            "cluster_state:ok" in one.command("CLUSTER", "INFO")
+            and one.command("CLUSTER", "NODES").count("slave") == 3
+            and "master_link_status:down" not in one.command("INFO", "replication")
             for one in self.nodes
         )
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.broker import Claim, Entry, LaneRules, PastStart, Release, Slot
     from llm_scheduler.ports.clock import Clock
 
-PAGE: Final = 500
+PAGE: Final = 250
 """Tasks in one script call: a few milliseconds in which the server does nothing else."""
 POSITIONS: Final = 1000
 LOST_WAIT_MS: Final = 100

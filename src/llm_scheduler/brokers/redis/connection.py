@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from redis.asyncio import Redis
-from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.asyncio.connection import ConnectionPool, SSLConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
+from llm_scheduler.brokers.redis.cluster import ClusterClient
 from llm_scheduler.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -108,19 +108,20 @@ def open_client(url: str) -> Client:
     """
     address = parse(url)
     settings = _settings(address)
-    if address.kind == "cluster":
-        nodes = [ClusterNode(host, port) for host, port in address.hosts]
-        cluster = RedisCluster(
-            startup_nodes=nodes, ssl=address.is_tls, retry=Retry(NoBackoff(), 0), reinitialize_steps=1, **settings
-        )
-        return cast("Client", cluster)
     if address.kind == "sentinel":
         return _of_sentinels(address, settings)
-    host, port = address.hosts[0]
     if address.is_tls:
         settings["connection_class"] = SSLConnection
-    pool = ConnectionPool(host=host, port=port, db=address.database, retry=Retry(NoBackoff(), 0), **settings)
-    return cast("Client", Redis.from_pool(pool))
+
+    def connect(where: tuple[str, int]) -> Redis:
+        pool = ConnectionPool(
+            host=where[0], port=where[1], db=address.database, retry=Retry(NoBackoff(), 0), **settings
+        )
+        return Redis.from_pool(pool)
+
+    if address.kind == "cluster":
+        return ClusterClient(address.hosts, connect)
+    return cast("Client", connect(address.hosts[0]))
 
 
 def _of_sentinels(address: Address, settings: dict[str, Any]) -> Client:

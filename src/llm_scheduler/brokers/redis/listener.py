@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any, Final
 
-from redis.exceptions import RedisClusterException, RedisError
+from redis.exceptions import RedisError
 
 if TYPE_CHECKING:
     from llm_scheduler.brokers.bell import Bell
@@ -51,7 +51,7 @@ class Listener:
             try:
                 async with self._client.pubsub() as subscription:
                     await self._hear(subscription, is_first=is_first)
-            except (RedisError, RedisClusterException, OSError, TimeoutError):
+            except (RedisError, OSError, TimeoutError):
                 is_first = False
                 await asyncio.sleep(RETRY_S)
 

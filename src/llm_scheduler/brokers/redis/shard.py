@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisClusterException, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from llm_scheduler.domain.errors import BrokerUnavailableError
@@ -77,7 +77,7 @@ class Shard:
             async with asyncio.timeout(CALL_TIMEOUT_S):
                 try:
                     return await call()
-                except (RedisTimeoutError, RedisClusterException):
+                except RedisTimeoutError:
                     raise
                 except (RedisConnectionError, OSError):
                     if not is_repeatable:
@@ -85,7 +85,7 @@ class Shard:
                     return await call()  # the server had closed an idle connection, or is another one by now
         except ResponseError as error:  # it lives, and refuses: out of memory, read-only, a slot on the move
             raise BrokerUnavailableError(str(error)) from error
-        except (RedisError, RedisClusterException, OSError, TimeoutError) as error:
+        except (RedisError, OSError, TimeoutError) as error:
             self._why = str(error) or "no answer in time"
             self._fails_until_s = loop.time() + FAIL_FAST_S
             raise BrokerUnavailableError(self._why) from error
