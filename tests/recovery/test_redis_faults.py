@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import time
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from tests.recovery.redis_scene import failed_after_s, ids, joined, opened, rebu
 from tests.rig.redis import Redis, RedisCluster, SentinelTrio
 
 from llm_scheduler.domain.errors import BrokerUnavailableError
-from llm_scheduler.domain.ids import ModelId
+from llm_scheduler.domain.ids import ModelId, TaskId
 from llm_scheduler.ports.broker import Release
 
 if TYPE_CHECKING:
@@ -61,8 +62,36 @@ async def test_a_frozen_server_holds_up_nobody(start: Callable[..., Redis]) -> N
     server = start()
     server.process.freeze()
     async with joined(server.url) as broker:
-        for call in (lambda: broker.enqueue([task(1)]), broker.pulse, broker.begin_rebuild, broker.slots):
+        calls = (lambda: broker.claim(ME, (LANE,), 1), lambda: broker.enqueue([task(1)]), broker.pulse, broker.slots)
+        for call in calls:
             assert await failed_after_s(call) < SECOND
+
+
+async def test_several_shards_hang_no_longer_than_one(start: Callable[..., Redis]) -> None:
+    server = start()
+    lanes = [ModelId(number) for number in range(1, 13)]
+    async with opened(server.url, *(rules(lane=lane) for lane in lanes), shards=4) as broker:
+        await broker.claim(ME, lanes, 1)
+        server.process.freeze()
+
+        assert await failed_after_s(lambda: broker.claim(ME, lanes, 1)) < SECOND
+        assert await failed_after_s(broker.depths) < SECOND
+
+
+async def test_calls_that_are_given_up_midway_mix_up_no_answers(start: Callable[..., Redis]) -> None:
+    server = start()
+    async with opened(server.url) as broker:
+        await broker.enqueue([task(number) for number in range(1, 101)])
+        for turn in range(60):
+            call = asyncio.ensure_future(broker.position(LANE, TaskId(1 + turn)))
+            for _ in range(turn % 12):
+                await asyncio.sleep(0)
+            call.cancel()
+            await asyncio.wait((call,))
+
+        answers = await asyncio.gather(*(broker.position(LANE, TaskId(number)) for number in range(1, 101)))
+
+        assert answers == list(range(100))
 
 
 async def test_a_dead_server_is_noticed_and_found_again(start: Callable[..., Redis]) -> None:

@@ -31,6 +31,8 @@ PAGE: Final = 250
 POSITIONS: Final = 1000
 LOST_WAIT_MS: Final = 100
 AWAY_WAIT_MS: Final = 250
+_PATIENCE_S: Final = 0.3
+"""A claim that has waited so long for a shard that failed in the end does not try the others."""
 _TTL_MS: Final = int(REBUILD_TTL_S * 1000)
 
 T = TypeVar("T")
@@ -104,11 +106,14 @@ class RedisBroker:
         await self._listener.start()
         seen = self._bell.rings
         by_shard = self._by_shard(dict.fromkeys(lanes), lambda lane: lane)
-        in_turn = sorted(by_shard.items(), key=lambda one: min(self._turns.get(lane, 0) for lane in one[1]))
+        in_turn = sorted(
+            by_shard.items(), key=lambda one: (one[0].is_failing, min(self._turns.get(lane, 0) for lane in one[1]))
+        )
         claims: list[Claim] = []
         waits: list[int] = []
         failure: BrokerUnavailableError | None = None
         answered = 0
+        began_s = asyncio.get_running_loop().time()
         for shard, theirs in in_turn:
             if len(claims) >= want and answered:
                 break
@@ -116,6 +121,8 @@ class RedisBroker:
                 wait_ms = await self._claim(shard, (wire.of_id(session), want - len(claims), *theirs), claims)
             except BrokerUnavailableError as error:
                 failure, wait_ms = error, AWAY_WAIT_MS
+                if asyncio.get_running_loop().time() - began_s > _PATIENCE_S:
+                    break
             else:
                 answered += 1
             if wait_ms >= 0:

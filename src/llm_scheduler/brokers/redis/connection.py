@@ -25,7 +25,7 @@ from llm_scheduler.brokers.redis.cluster import ClusterClient
 from llm_scheduler.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 
 class Client(Protocol):
@@ -46,8 +46,10 @@ class Client(Protocol):
 
 CONNECT_TIMEOUT_S: Final = 0.4
 SOCKET_TIMEOUT_S: Final = 0.6
+_SENTINEL_TIMEOUT_S: Final = 0.25
+"""They are asked one after the other: with two of three hanging the third is still reached within a second."""
 _HEALTH_CHECK_S: Final = 15
-_MOST_CONNECTIONS: Final = 128
+_MOST_CONNECTIONS: Final = 512
 
 _SCHEMES: Final = {
     f"redis{tls}{kind}": (bool(tls), kind[1:]) for tls in ("", "s") for kind in ("", "+sentinel", "+cluster")
@@ -78,7 +80,10 @@ def parse(url: str) -> Address:
     Raises:
         InvalidInputError: it is none of the shapes above; the message shows no password.
     """
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise _wrong("It cannot be taken apart") from None  # its message would show the password
     if parts.scheme not in _SCHEMES:
         raise _wrong(f"It must begin with one of {', '.join(f'{name}://' for name in _SCHEMES)}")
     is_tls, kind = _SCHEMES[parts.scheme]
@@ -131,12 +136,26 @@ def _of_sentinels(address: Address, settings: dict[str, Any]) -> Client:
         "username": address.options.get("sentinel_username"),
         "password": address.options.get("sentinel_password"),
         "retry": Retry(NoBackoff(), 0),
+        "socket_timeout": _SENTINEL_TIMEOUT_S,
+        "socket_connect_timeout": _SENTINEL_TIMEOUT_S,
     }
-    del asked["max_connections"]
     sentinel: Any = Sentinel(list(address.hosts), sentinel_kwargs=asked)
-    return sentinel.master_for(
+    master = sentinel.master_for(
         address.master, Redis, db=address.database, ssl=address.is_tls, retry=Retry(NoBackoff(), 0), **settings
     )
+    return _MasterClient(master, sentinel.sentinels)
+
+
+class _MasterClient:
+    """The master's client, which closes the sentinels' as well."""
+
+    def __init__(self, master: Client, sentinels: Sequence[Client]) -> None:
+        self.execute_command, self.pubsub = master.execute_command, master.pubsub
+        self._clients = (master, *sentinels)
+
+    async def aclose(self) -> None:
+        for client in self._clients:
+            await client.aclose()
 
 
 def _settings(address: Address) -> dict[str, Any]:

@@ -17,10 +17,15 @@ if TYPE_CHECKING:
     from llm_scheduler.brokers.redis.connection import Client
     from llm_scheduler.brokers.redis.scripts import Script
 
-CALL_TIMEOUT_S: Final = 0.9
+CALL_TIMEOUT_S: Final = 0.7
 """However many hosts have to be asked in between."""
 FAIL_FAST_S: Final = 0.2
 """After a failure calls fail at once for so long, so that not everyone waits out a timeout."""
+
+_CALLS_AT_ONCE: Final = 16
+"""Each has a connection; the server does one thing at a time anyway."""
+_ADOPTIONS: Final = 5
+"""More often than that an epoch does not change within one call, unless something is very wrong."""
 
 Argument = bytes | str | int
 
@@ -44,6 +49,9 @@ class Shard:
         self._epoch: bytes = b""
         self._fails_until_s = 0.0
         self._why = ""
+        self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
+        self.is_failing = False
+        """The last call was not answered."""
 
     async def look(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Answer:
         """Run a script that takes the epoch; another one than was believed in is adopted, and the script run again.
@@ -51,7 +59,7 @@ class Shard:
         Raises:
             BrokerUnavailableError: it does not answer.
         """
-        while True:
+        for _ in range(_ADOPTIONS):
             answer = await self.run(
                 script, (self._epoch, self._who, *self._now(), *arguments), is_repeatable=is_repeatable
             )
@@ -60,6 +68,7 @@ class Shard:
                 _, is_news, flat, result = answer
                 waiting = [(int(lane), count) for lane, count in zip(flat[::2], flat[1::2], strict=True)]
                 return Answer(bool(is_news), waiting, result)
+        raise BrokerUnavailableError("the index is lost again and again")
 
     async def run(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Any:
         """Run any script."""
@@ -74,18 +83,25 @@ class Shard:
         if loop.time() < self._fails_until_s:
             raise BrokerUnavailableError(self._why)
         try:
-            async with asyncio.timeout(CALL_TIMEOUT_S):
-                try:
-                    return await call()
-                except RedisTimeoutError:
-                    raise
-                except (RedisConnectionError, OSError):
-                    if not is_repeatable:
-                        raise
-                    return await call()  # the server had closed an idle connection, or is another one by now
+            async with asyncio.timeout(CALL_TIMEOUT_S), self._calls:
+                answer = await self._tried(call, is_repeatable=is_repeatable)
         except ResponseError as error:  # it lives, and refuses: out of memory, read-only, a slot on the move
             raise BrokerUnavailableError(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
+            self.is_failing = True
             self._why = str(error) or "no answer in time"
             self._fails_until_s = loop.time() + FAIL_FAST_S
             raise BrokerUnavailableError(self._why) from error
+        self.is_failing = False
+        return answer
+
+    @staticmethod
+    async def _tried(call: Callable[[], Any], *, is_repeatable: bool) -> Any:
+        try:
+            return await call()
+        except RedisTimeoutError:
+            raise
+        except (RedisConnectionError, OSError):
+            if not is_repeatable:
+                raise
+            return await call()  # the server had closed an idle connection, or is another one by now
