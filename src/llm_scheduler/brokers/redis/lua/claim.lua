@@ -9,7 +9,7 @@ local AT_ONCE = 1000
 local session, want = ARGV[5], tonumber(ARGV[6])
 
 local function first_of(lane, band)
-  local ticket = call('ZRANGE', lane.at .. 'b' .. band[1], 0, 0, 'WITHSCORES')
+  local ticket = call('ZRANGE', tickets_of(lane, band), '0', '0', 'WITHSCORES')
   if not ticket[1] then return nil end
   local task = sub(ticket[1], 9, 16)
   return {
@@ -65,7 +65,7 @@ end
 -- Take the head out of its share and place the share anew.
 local function pop(lane, turn, tenant)
   local band, share = turn.band, turn.share
-  local tickets = lane.at .. 'b' .. band[1]
+  local tickets = tickets_of(lane, band)
   call('ZREM', lane.at .. 'q' .. share, sub(turn.ticket, 1, 16))
   call('ZREM', tickets, turn.ticket)
   local following = head_of(lane, share)
@@ -80,7 +80,7 @@ local function pop(lane, turn, tenant)
     slot_added(lane, tenant, turn.task)
   else
     lane.running = lane.running + 1
-    lane.loads[#lane.loads + 1] = 0
+    lane.loads[#lane.loads + 1] = '0'
     lane.loads[#lane.loads + 1] = tenant .. '/' .. turn.task
   end
   if not following then remember_time(lane, band, share, time) end

@@ -34,7 +34,7 @@ local function lane_of(id)
   local lane = known[id]
   if not lane then
     local packed = call('GET', P .. id .. ':s')
-    lane = { id = id, at = P .. id .. ':', is_new = not packed, state = packed and cmsgpack.unpack(packed) or fresh() }
+    lane = { id = id, at = P .. id .. ':', is_new = not packed, tickets = {}, state = packed and cmsgpack.unpack(packed) or fresh() }
     known[id] = lane
     touched[#touched + 1] = lane
   end
@@ -58,6 +58,7 @@ local function answer(result)
   local waiting = {}
   for _, lane in ipairs(touched) do
     local state = lane.state
+    if lane.counted then call('HINCRBY', lane.at .. 'w', state.newest, lane.counted) end
     if lane.is_changed or lane.is_news then
       if lane.is_new then call('SADD', P .. 'lanes', lane.id) end
       call('SET', lane.at .. 's', cmsgpack.pack(state))
@@ -115,7 +116,18 @@ local function band_of(lane, share)
   return band
 end
 
-local function head_of(lane, share) return call('ZRANGE', lane.at .. 'q' .. share, 0, 0)[1] end
+-- In arguments that are made often numbers stand as text: Redis would print them with 17 digits each time.
+local function head_of(lane, share) return call('ZRANGE', lane.at .. 'q' .. share, '0', '0')[1] end
+
+-- The key of a band's tickets.
+local function tickets_of(lane, band)
+  local key = lane.tickets[band]
+  if not key then
+    key = lane.at .. 'b' .. band[1]
+    lane.tickets[band] = key
+  end
+  return key
+end
 
 -- The share takes turns from now on, no earlier than its band's time: idle time is no credit.
 local function join(lane, band, share, head)
@@ -129,7 +141,7 @@ local function join(lane, band, share, head)
       call('ZREM', idle, share)
     end
   end
-  call('ZADD', lane.at .. 'b' .. band[1], time, head .. share)
+  call('ZADD', tickets_of(lane, band), time, head .. share)
 end
 
 -- Remember the time of an inactive share; one that is not ahead of its band would start at the band's anyway.
@@ -142,7 +154,7 @@ end
 
 -- The share takes no turns any more.
 local function leave(lane, band, share, head)
-  local tickets = lane.at .. 'b' .. band[1]
+  local tickets = tickets_of(lane, band)
   local time = tonumber(call('ZSCORE', tickets, head .. share))
   call('ZREM', tickets, head .. share)
   remember_time(lane, band, share, time)
@@ -150,7 +162,7 @@ end
 
 -- An active share has another head.
 local function move(lane, band, share, from, to)
-  local tickets = lane.at .. 'b' .. band[1]
+  local tickets = tickets_of(lane, band)
   local time = call('ZSCORE', tickets, from .. share)
   call('ZREM', tickets, from .. share)
   call('ZADD', tickets, time, to .. share)
@@ -167,7 +179,7 @@ local function change_load(lane, tenant, was_full, now_full)
 end
 
 local function slot_added(lane, tenant, task)
-  call('ZADD', lane.at .. 't', 0, tenant .. '/' .. task)
+  call('ZADD', lane.at .. 't', '0', tenant .. '/' .. task)
   lane.running = running_of(lane) + 1
   local limit = limit_of(tenant)
   if limit then

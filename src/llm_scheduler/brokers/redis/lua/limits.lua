@@ -12,11 +12,18 @@ local function pace_us(units, per_minute)
   return whole * 3000000000 + middle * 30000 + ceil((high - middle * divisor) * 30000 / divisor)
 end
 
+-- Starts of one slice are written at once, at the latest by `answer`.
+local function write_count(lane)
+  if lane.counted then call('HINCRBY', lane.at .. 'w', lane.state.newest, lane.counted) end
+  lane.counted = nil
+end
+
 local function advance(lane, at_us)
   local state, slices = lane.state, lane.at .. 'w'
   local newest = floor(at_us / SLICE_US)
   local passed = newest - state.newest
   if passed <= 0 then return end
+  write_count(lane)
   if passed >= SLICES then
     call('DEL', slices)
     state.total = 0
@@ -41,6 +48,7 @@ local function window_wait_us(lane, tokens)
   local state = lane.state
   local left = state.total
   if left == 0 or left + tokens <= state.tpm then return 0 end
+  write_count(lane)
   local slices = {}
   local flat = call('HGETALL', lane.at .. 'w')
   for index = 1, #flat, 2 do slices[tonumber(flat[index])] = tonumber(flat[index + 1]) end
@@ -54,7 +62,7 @@ end
 local function count(lane, at_us, tokens)
   advance(lane, at_us)
   local state = lane.state
-  call('HINCRBY', lane.at .. 'w', state.newest, tokens)
+  lane.counted = (lane.counted or 0) + tokens
   state.total = state.total + tokens
   return state.newest
 end

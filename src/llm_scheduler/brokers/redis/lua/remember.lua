@@ -7,6 +7,7 @@ for index = 5, #ARGV, 4 do
   if ARGV[index + 1] == '1' then
     state.requests, state.tokens, state.newest, state.total = 0, 0, 0, 0
     call('DEL', lane.at .. 'w')
+    lane.counted = nil
     lane.is_changed = true
   end
   if state.rpm or state.tpm then

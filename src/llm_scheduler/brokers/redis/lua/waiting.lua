@@ -4,15 +4,15 @@
 local function add(lane, task, entry)
   local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
   local queue = lane.at .. 'q' .. share
-  call('ZADD', queue, 0, member)
+  call('ZADD', queue, '0', member)
   local band = band_of(lane, share)
   band[2] = band[2] + 1
   lane.is_news = true
-  local first = call('ZRANGE', queue, 0, 1)
+  local first = call('ZRANGE', queue, '0', '1')
   if first[1] ~= member then return end
   local tenant, following = tenant_of(share), first[2]
   if not following then
-    call('ZADD', lane.at .. 'n', 0, tenant .. '/' .. share)
+    call('ZADD', lane.at .. 'n', '0', tenant .. '/' .. share)
     if not is_full(lane, tenant) then join(lane, band, share, member) end
   elseif not is_full(lane, tenant) then
     move(lane, band, share, following, member)
@@ -33,7 +33,7 @@ local function take_out(lane, task)
   if not entry then return false end
   local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
   local queue, band = lane.at .. 'q' .. share, band_of(lane, share)
-  local first = call('ZRANGE', queue, 0, 1)
+  local first = call('ZRANGE', queue, '0', '1')
   call('HDEL', lane.at .. 'e', task)
   call('ZREM', queue, member)
   if first[1] == member then
