@@ -155,7 +155,7 @@ def promoted(transaction: Transaction, due: Sequence[int]) -> set[int]:
     if not wanted:
         return set()
     leads = place(transaction, wanted)
-    transaction.run_in(texts.BLOCK, sorted(leads), (transaction.now,))
+    transaction.do_in(texts.BLOCK, sorted(leads), (transaction.now,))
     _follow(transaction, leads)
     _say_follow(transaction, wanted, leads)
     return set(leads)
@@ -165,7 +165,7 @@ def requeued(transaction: Transaction, task_ids: Sequence[int]) -> None:
     """A person wants them to run: they follow nobody, and lead where nobody else does."""
     wishes = transaction.rows_in(texts.WISH, texts.SELECT_WISHES, task_ids)
     if wishes:
-        transaction.run_in(texts.FOLLOW, task_ids, (None,))
+        transaction.do_in(texts.FOLLOW, task_ids, (None,))
         place(transaction, sorted({Wanted(row[0], row[1], row[2]) for row in wishes}))
 
 
@@ -174,7 +174,7 @@ def edited(transaction: Transaction, task_ids: Sequence[int]) -> list[int]:
     wishes = transaction.rows_in(texts.WISH, texts.SELECT_WISHES, task_ids)
     if not wishes:
         return []
-    transaction.run_in(texts.DROP_WISHES, task_ids)
+    transaction.do_in(texts.DROP_WISHES, task_ids)
     for task_id, tenant_id, key, _, _ in wishes:
         transaction.run(texts.FORGET_ENTRY, (tenant_id, key, task_id))
     freed: list[int] = []
@@ -238,7 +238,7 @@ def _regrouped(transaction: Transaction, leaders: Sequence[int], limit: int) -> 
     is_cut = len(rows) >= limit
     blocked = {row[0]: row for row in rows if row[3] == Status.BLOCKED}
     # Those that ended, or were queued again, by another hand follow nobody any more.
-    transaction.run_in(texts.FOLLOW, sorted({row[0] for row in rows} - blocked.keys()), (None,))
+    transaction.do_in(texts.FOLLOW, sorted({row[0] for row in rows} - blocked.keys()), (None,))
     completed = {row[0] for row in transaction.rows_in(texts.SOURCE, texts.SELECT_SOURCES, leaders)}
     leads = {task_id: Lead(row[5], has_answer=True) for task_id, row in blocked.items() if row[5] in completed}
     # Of several that could lead, the most urgent does.
@@ -264,8 +264,8 @@ def _regrouped(transaction: Transaction, leaders: Sequence[int], limit: int) -> 
 def _free(transaction: Transaction, rows: Sequence[Row]) -> list[WaitingTask]:
     """These lead now: they wait in the queue, in the place that they had from the start."""
     ids = [row[0] for row in rows]
-    transaction.run_in(texts.LEAD, ids, (transaction.now,))
-    transaction.run_in(texts.FOLLOW, ids, (None,))
+    transaction.do_in(texts.LEAD, ids, (transaction.now,))
+    transaction.do_in(texts.FOLLOW, ids, (None,))
     said = [lines.Line(row[0], row[1], "info", f"queued: task {row[5]} ended without an answer") for row in rows]
     lines.write(transaction, said)
     found = transaction.rows_in(WAITING_COLUMNS, statements.SELECT_QUEUED, ids)
@@ -277,7 +277,7 @@ def _follow(transaction: Transaction, leads: Mapping[int, Lead]) -> None:
     for task_id, lead in leads.items():
         by_leader[lead.task_id].append(task_id)
     for leader_id, ids in by_leader.items():
-        transaction.run_in(texts.FOLLOW, sorted(ids), (leader_id,))
+        transaction.do_in(texts.FOLLOW, sorted(ids), (leader_id,))
 
 
 def _say_follow(transaction: Transaction, asked: Iterable[Wanted], leads: Mapping[int, Lead]) -> None:
@@ -298,10 +298,10 @@ def _answer(transaction: Transaction, answered: Sequence[tuple[int, int, int]]) 
     sources = transaction.rows_in(texts.SOURCE, texts.SELECT_SOURCES, sorted(by_source))
     for source_id, output in {row[0]: row[1] for row in sources}.items():
         ids = sorted(by_source[source_id])
-        transaction.run_in(texts.COPY_RESULT, ids, (now,), (source_id,))
-        transaction.run_in(texts.ANSWER, ids, (now, now, output))
-        transaction.run_in(texts.ANSWERED_BY, ids, (source_id,))
-        transaction.run_in(statements.DROP_DEADLINES, ids)
+        transaction.do_in(texts.COPY_RESULT, ids, (now,), (source_id,))
+        transaction.do_in(texts.ANSWER, ids, (now, now, output))
+        transaction.do_in(texts.ANSWERED_BY, ids, (source_id,))
+        transaction.do_in(statements.DROP_DEADLINES, ids)
     said = [
         lines.Line(task_id, tenant_id, "info", f"answered from the cache (task {source_id})")
         for task_id, tenant_id, source_id in answered

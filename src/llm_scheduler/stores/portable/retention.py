@@ -148,4 +148,5 @@ def drop_small(transaction: Transaction, cut: Cut, limit: int) -> int:
     """Old bulk actions that ended, and sessions that died long ago."""
     transaction.run(statements.FORGET_SESSIONS, (transaction.now - KEPT_DEAD_MS,))
     old = [row[0] for row in transaction.rows(("id",), statements.OLD_ACTIONS, (cut.replies, limit))]
-    return transaction.run_in(statements.DROP_ACTIONS, old, after=(cut.replies,))
+    transaction.do_in(statements.DROP_ACTIONS, old, after=(cut.replies,))
+    return len(old)
