@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -22,7 +23,7 @@ from llm_scheduler.cli.main import main
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.ports.store import Store, TaskFilter
 from llm_scheduler.stores import schema
-from llm_scheduler.stores.mysql import MysqlStore, backup, examining, migrating
+from llm_scheduler.stores.mysql import MysqlStore, backup, examining, migrating, partitions
 from llm_scheduler.stores.mysql.address import Address, parse
 from llm_scheduler.stores.tables import METADATA
 
@@ -49,18 +50,24 @@ async def fill(scene: Scene) -> None:
     await scene.store.add_action("cancel", "{}", 3)
 
 
+INDEXES = ("add_index", "remove_index")
+
+
 async def test_the_migrations_lead_to_the_tables() -> None:
     address = fresh("migrated")
     await asyncio.to_thread(migrating.upgrade, address)
     await asyncio.to_thread(migrating.upgrade, address)
 
-    def differences(connection: Connection) -> list[object]:
-        return compare_metadata(MigrationContext.configure(connection), METADATA)
+    def differences(connection: Connection) -> list[Any]:
+        found = compare_metadata(MigrationContext.configure(connection), METADATA)
+        # The indexes of partitioned tables end in the id here, and a log's key begins with its task.
+        return [one for one in found if one[0] not in INDEXES or one[1].table.name not in partitions.TABLES]
 
     engine = create_async_engine(mariadb.shared().url("migrated").replace("mysql://", "mysql+asyncmy://"))
     async with engine.connect() as connection:
-        assert await connection.run_sync(differences) == []
+        found = await connection.run_sync(differences)
     await engine.dispose()
+    assert found == []
 
 
 @pytest.mark.parametrize("revision", schema.REVISIONS)

@@ -12,6 +12,23 @@ depends_on = None
 
 
 def upgrade():
+    # MySQL commits each change of the schema by itself: an upgrade that was cut off finds its own traces.
+    found = sa.inspect(op.get_bind())
+    if not found.has_table("response_cache"):
+        _add_response_cache()
+    if not _has_index("response_cache"):
+        op.create_index("ix_response_cache_expires", "response_cache", ["expires_at"])
+    if not found.has_table("task_cache"):
+        _add_task_cache()
+    if not _has_index("task_cache"):
+        op.create_index("ix_task_cache_leader", "task_cache", ["leader_id"])
+
+
+def _has_index(table):
+    return bool(sa.inspect(op.get_bind()).get_indexes(table))
+
+
+def _add_response_cache():
     op.create_table(
         "response_cache",
         sa.Column("tenant_id", sa.BigInteger(), nullable=False),
@@ -21,7 +38,9 @@ def upgrade():
         sa.PrimaryKeyConstraint("tenant_id", "cache_key"),
         **CLUSTERED,
     )
-    op.create_index("ix_response_cache_expires", "response_cache", ["expires_at"])
+
+
+def _add_task_cache():
     op.create_table(
         "task_cache",
         sa.Column("task_id", ID, autoincrement=False, nullable=False),
@@ -33,4 +52,3 @@ def upgrade():
         sa.PrimaryKeyConstraint("task_id"),
         **BINARY_TEXT,
     )
-    op.create_index("ix_task_cache_leader", "task_cache", ["leader_id"])
