@@ -308,3 +308,26 @@ async def test_no_true_minute_exceeds_its_limits_whatever_comes(
     await scene.broker.close()
     assert most_in_a_minute(calls) <= max(tpm, max((used for _, used in calls), default=0))
     assert rpm is None or most_in_a_minute([(at, 1) for at, _ in calls]) <= rpm
+
+
+async def test_a_correction_that_comes_when_its_start_has_just_been_forgotten_counts_no_more(scene: Scene) -> None:
+    """Otherwise tokens would stay in the window that nothing ever takes out again."""
+    await scene.open(rules(tpm=1_000))
+    await scene.enqueue(task(1, tokens=100), task(2, tokens=500))
+    (claim,) = await scene.claim()
+    scene.clock.advance_ms(60_600)
+    await scene.done(claim, used_tokens=900)
+    scene.clock.advance_ms(50_000)
+
+    assert await scene.ids() == [2]
+
+
+async def test_the_window_knows_what_the_same_claim_has_started(scene: Scene) -> None:
+    """The first starts 50 ms into its slice, which is forgotten 60.6 s after its beginning."""
+    await scene.open(rules(tpm=1_000))
+    await scene.enqueue(task(1, tokens=600), task(2, tokens=600))
+    scene.clock.advance_ms(50)
+
+    claims, wait_ms = await scene.ask(2)
+
+    assert (len(claims), wait_ms) == (1, 60_550)

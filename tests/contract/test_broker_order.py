@@ -290,3 +290,50 @@ async def test_orders_far_apart_and_close_together_are_compared_exactly(scene: S
     await scene.enqueue(*(task(number, order=order) for number, order in enumerate(orders, 1)))
 
     assert await scene.ids(9) == [6, 7, 4, 5, 8, 2, 1, 3]
+
+
+async def test_many_tenants_that_were_served_and_went_get_no_credit_when_they_come_back(scene: Scene) -> None:
+    """However many there are: what each has had is not forgotten while its band goes on."""
+    await scene.open()
+    await scene.enqueue(*(task(number, tenant=100, tokens=1) for number in range(1, 11)))
+    await scene.enqueue(*(task(1_000 + number, tenant=number, tokens=50_000) for number in range(1, 91)))
+    assert len(await scene.claim(91)) == 91
+    await scene.enqueue(*(task(2_000 + number, tenant=number, tokens=1, order=0) for number in range(1, 91)))
+
+    assert await scene.ids(9) == list(range(2, 11))
+
+
+async def test_shares_start_anew_when_the_rule_changes_and_back(scene: Scene) -> None:
+    """Under the rule by order only order counts, and what was had before it is forgotten after it."""
+    await scene.open()
+    await scene.enqueue(*(task(number, tenant=1, tokens=10_000) for number in range(1, 7)))
+    assert await scene.ids(2) == [1, 2]
+    await scene.enqueue(*(task(number, tenant=2, tokens=10_000) for number in range(10, 13)))
+
+    await scene.open(rules(share_rule=ShareRule.HEAD_ORDER))
+    assert await scene.ids(2) == [3, 4]
+    await scene.open(rules(share_rule=ShareRule.VIRTUAL_TIME))
+
+    assert await scene.ids(4) == [5, 10, 6, 11]
+
+
+async def test_tenants_whose_numbers_begin_alike_are_not_mixed_up(scene: Scene) -> None:
+    await scene.open()
+    for tenant in (1, 10, 100):
+        await scene.broker.set_tenant_limit(TenantId(tenant), 1)
+    await scene.enqueue(*(task(10 * tenant + n, tenant=tenant) for tenant in (100, 10, 1) for n in range(2)))
+
+    first = await scene.claim(9)
+    assert sorted(one.tenant_id for one in first) == [1, 10, 100]
+    await scene.done(next(one for one in first if one.tenant_id == 1))
+    assert [one.tenant_id for one in await scene.claim(9)] == [1]
+
+
+async def test_who_has_waited_exactly_so_long_starves(scene: Scene) -> None:
+    await scene.open(rules(starve_after_ms=5_000))
+    await scene.enqueue(*(task(number, band=0, queued_at=START) for number in range(1, 30)))
+    await scene.enqueue(task(99, band=1, queued_at=START))
+    assert len(await scene.claim(9)) == 9
+    scene.clock.advance_ms(5_000)
+
+    assert await scene.ids() == [99]

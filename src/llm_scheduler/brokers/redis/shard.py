@@ -1,9 +1,9 @@
-"""One shard of the index: how its scripts are called, and what is believed about its epoch."""
+"""One shard of the index: how its scripts are called."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError, ResponseError
@@ -24,14 +24,12 @@ FAIL_FAST_S: Final = 0.2
 
 _CALLS_AT_ONCE: Final = 16
 """Each has a connection; the server does one thing at a time anyway."""
-_ADOPTIONS: Final = 5
-"""More often than that an epoch does not change within one call, unless something is very wrong."""
 
 Argument = bytes | str | int
 
 
 class Answer(NamedTuple):
-    """What a script that looks into lanes gives. `result` is None when the shard is lost and it could not act."""
+    """What a script that looks into lanes gives."""
 
     is_news: bool
     waiting: Sequence[tuple[int, int]]
@@ -46,7 +44,6 @@ class Shard:
         self.tag = key.removesuffix("epoch")
         self._who = who
         self._now = now
-        self._epoch: bytes = b""
         self._fails_until_s = 0.0
         self._why = ""
         self._calls = asyncio.Semaphore(_CALLS_AT_ONCE)
@@ -54,21 +51,16 @@ class Shard:
         """The last call was not answered."""
 
     async def look(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Answer:
-        """Run a script that takes the epoch; another one than was believed in is adopted, and the script run again.
+        """Run a script that looks into lanes.
 
         Raises:
             BrokerUnavailableError: it does not answer.
         """
-        for _ in range(_ADOPTIONS):
-            answer = await self.run(
-                script, (self._epoch, self._who, *self._now(), *arguments), is_repeatable=is_repeatable
-            )
-            self._epoch = cast("bytes", answer[0])
-            if len(answer) > 1:
-                _, is_news, flat, result = answer
-                waiting = [(int(lane), count) for lane, count in zip(flat[::2], flat[1::2], strict=True)]
-                return Answer(bool(is_news), waiting, result)
-        raise BrokerUnavailableError("the index is lost again and again")
+        is_news, flat, result = await self.run(
+            script, (self._who, *self._now(), *arguments), is_repeatable=is_repeatable
+        )
+        waiting = [(int(lane), count) for lane, count in zip(flat[::2], flat[1::2], strict=True)]
+        return Answer(bool(is_news), waiting, result)
 
     async def run(self, script: Script, arguments: Sequence[Argument], *, is_repeatable: bool = True) -> Any:
         """Run any script."""

@@ -1,12 +1,12 @@
 -- Give slots to the next tasks, one by one from the lane served least recently.
--- ARGV: 5 session(8), 6 want, then lanes. Answer: {wait ms or -1, task(8) attempt(4) tokens(4) tenant '/' lane, ...}
+-- ARGV: 4 session(8), 5 want, then lanes. Answer: {wait ms or -1, task(8) attempt(4) tokens(4) tenant '/' lane, ...}
 
-if EPOCH == '' then return answer({ 100 }) end -- lost: nothing until it is rebuilt; ask again then
+if call('EXISTS', KEYS[1]) == 0 then return answer({ 100 }) end -- lost: nothing until it is rebuilt; ask again then
 local TOLERANCE_US, TRUSTED_US = 600000, 10000000
 local RESERVE_EVERY = 10
 local AT_ONCE = 1000
 
-local session, want = ARGV[5], tonumber(ARGV[6])
+local session, want = ARGV[4], tonumber(ARGV[5])
 
 local function first_of(lane, band)
   local ticket = call('ZRANGE', tickets_of(lane, band), '0', '0', 'WITHSCORES')
@@ -124,7 +124,7 @@ local function write(lane)
 end
 
 local asked = {}
-for index = 7, #ARGV do
+for index = 6, #ARGV do
   local lane = lane_of(ARGV[index])
   lane.place = index
   lane.taken, lane.given, lane.loads = {}, {}, {}

@@ -1,9 +1,9 @@
 -- How much waits and runs in a lane; the shares are looked through page by page.
--- ARGV: 5 lane, 6 first share of this page, 7 shares in a page.
+-- ARGV: 4 lane, 5 first share of this page, 6 shares in a page.
 -- Answer: {1 = has rules, running, {band, waiting, ...}, oldest head in ms or -1, 1 = there are more shares}
 
-local lane = lane_of(ARGV[5])
-local from, size = tonumber(ARGV[6]), tonumber(ARGV[7])
+local lane = lane_of(ARGV[4])
+local from, size = tonumber(ARGV[5]), tonumber(ARGV[6])
 local bands, oldest = {}, -1
 for _, band in ipairs(lane.state.bands) do bands[#bands + 1], bands[#bands + 2] = band[1], band[2] end
 local members = call('ZRANGE', lane.at .. 'n', from, from + size - 1)

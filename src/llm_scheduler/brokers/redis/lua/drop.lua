@@ -1,7 +1,7 @@
 -- Forget a lane.
--- ARGV: 5 lane.
+-- ARGV: 4 lane.
 
-local lane = lane_of(ARGV[5])
+local lane = lane_of(ARGV[4])
 for _, band in ipairs(lane.state.bands) do call('DEL', lane.at .. 'b' .. band[1], lane.at .. 'i' .. band[1]) end
 for _, member in ipairs(call('ZRANGE', lane.at .. 'n', 0, -1)) do
   call('UNLINK', lane.at .. 'q' .. string.match(member, '/(.*)$'))

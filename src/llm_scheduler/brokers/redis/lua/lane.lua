@@ -1,16 +1,14 @@
 -- Follows shard.lua in every script that looks into lanes.
 --
--- ARGV: 1 epoch believed in, 2 who asks (for wake-ups), 3 wall ms, 4 monotonic us ('' = the server's time), then
--- what each script says. Answers begin with an epoch ('' = lost) and, if it is not the one believed in, end there.
+-- ARGV: 1 who asks (for wake-ups), 2 wall ms, 3 monotonic us ('' = the server's time), then what each script says.
+-- A lost shard is filled as if nothing was wrong; only claims look at its epoch.
 
 local unpack_number, pack_number = struct.unpack, struct.pack
 local floor, ceil, max, sub = math.floor, math.ceil, math.max, string.sub
-local EPOCH = call('GET', KEYS[1]) or ''
-if EPOCH ~= ARGV[1] then return { EPOCH } end
 
 local IDLE_ALLOWED = 64
 
-local now_at, now_us = tonumber(ARGV[3]), tonumber(ARGV[4])
+local now_at, now_us = tonumber(ARGV[2]), tonumber(ARGV[3])
 if not now_us then
   local time = call('TIME')
   now_us = time[1] * 1000000 + time[2]
@@ -70,8 +68,8 @@ local function answer(result)
       wakes = wakes or (count > 0 and running_of(lane) < state.max)
     end
   end
-  if wakes then call('PUBLISH', CHANNEL, ARGV[2]) end
-  return { EPOCH, is_news, waiting, result }
+  if wakes then call('PUBLISH', CHANNEL, ARGV[1]) end
+  return { is_news, waiting, result }
 end
 
 -- Tenants

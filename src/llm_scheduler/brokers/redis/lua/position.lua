@@ -1,9 +1,9 @@
 -- How many tasks of the same band come before one; the shares are looked through page by page.
--- ARGV: 5 lane, 6 task, 7 first share of this page, 8 shares in a page, 9 stop counting past.
+-- ARGV: 4 lane, 5 task, 6 first share of this page, 7 shares in a page, 8 stop counting past.
 -- Answer: {how many or -1 = it does not wait, 1 = there are more shares}
 
-local lane, task = lane_of(ARGV[5]), ARGV[6]
-local from, size, at_most = tonumber(ARGV[7]), tonumber(ARGV[8]), tonumber(ARGV[9])
+local lane, task = lane_of(ARGV[4]), ARGV[5]
+local from, size, at_most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local entry = call('HGET', lane.at .. 'e', task)
 if not entry then return answer({ -1, 0 }) end
 local place, band = sub(entry, 1, 8) .. task, string.match(entry, '^%-?%d+:', 33)

@@ -1,9 +1,9 @@
 -- Mend towards the record: drop what is absent, adopt slots of what runs, add what waits.
--- ARGV: 5 how many are absent, 6 how many run, then lane and task(8) of the absent, lane and
+-- ARGV: 4 how many are absent, 5 how many run, then lane and task(8) of the absent, lane and
 -- task(8) session(8) attempt(4) claimed_at(8) tenant of what runs, lane and task(8) entry of what waits.
 -- Answer: how many had to be changed.
 
-local changes, index = 0, 7
+local changes, index = 0, 6
 
 local function forget(lane, task)
   local slot = call('HGET', lane.at .. 'h', task)
@@ -47,7 +47,7 @@ local function each(times, change)
   end
 end
 
-each(tonumber(ARGV[5]), forget)
-each(tonumber(ARGV[6]), adopt)
+each(tonumber(ARGV[4]), forget)
+each(tonumber(ARGV[5]), adopt)
 each((#ARGV + 1 - index) / 2, function(lane, said) return mend(lane, sub(said, 1, 8), sub(said, 9)) end)
 return answer(changes)

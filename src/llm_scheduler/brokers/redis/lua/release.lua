@@ -1,9 +1,9 @@
 -- Free slots, settle tokens, put tasks back. Only a slot of the same attempt is freed.
--- ARGV: from 5 on, five by five: lane, task(8) attempt(4), used tokens or '', '1' after a success,
+-- ARGV: from 4 on, five by five: lane, task(8) attempt(4), used tokens or '', '1' after a success,
 -- and lane '/' task(8) entry to put back, or ''. Answer: for each 1 = freed, 0 = not held by this claim.
 
 local freed = {}
-for index = 5, #ARGV, 5 do
+for index = 4, #ARGV, 5 do
   local lane = lane_of(ARGV[index])
   local task, attempt = sub(ARGV[index + 1], 1, 8), sub(ARGV[index + 1], 9)
   local slot = call('HGET', lane.at .. 'h', task)

@@ -1,7 +1,7 @@
 -- Charge the limits with what the record says of the last minute, in place of whatever they knew.
--- ARGV: from 5 on, four by four: lane, '1' to forget first, when it started (wall ms), tokens; oldest first.
+-- ARGV: from 4 on, four by four: lane, '1' to forget first, when it started (wall ms), tokens; oldest first.
 
-for index = 5, #ARGV, 4 do
+for index = 4, #ARGV, 4 do
   local lane = lane_of(ARGV[index])
   local state = lane.state
   if ARGV[index + 1] == '1' then

@@ -1,8 +1,8 @@
 -- Replace the rules of lanes. Rules older than those in force are ignored.
--- ARGV: from 5 on, seven by seven: lane, most slots (0 when paused), rpm or '', tpm or '', '1' = by virtual time,
+-- ARGV: from 4 on, seven by seven: lane, most slots (0 when paused), rpm or '', tpm or '', '1' = by virtual time,
 -- starve after ms or '', version.
 
-for index = 5, #ARGV, 7 do
+for index = 4, #ARGV, 7 do
   local lane = lane_of(ARGV[index])
   local state, version = lane.state, tonumber(ARGV[index + 6])
   if not state.version or version >= state.version then

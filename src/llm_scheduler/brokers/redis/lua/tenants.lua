@@ -1,15 +1,14 @@
 -- Other limits for tenants, in every lane at once.
--- ARGV: from 5 on by turns tenant and most slots of a lane, or '' for no limit.
+-- ARGV: from 4 on by turns tenant and most slots of a lane, or '' for no limit.
 
 local lanes = call('SMEMBERS', P .. 'lanes')
-for index = 5, #ARGV, 2 do
+for index = 4, #ARGV, 2 do
   local tenant, before, limit = ARGV[index], limit_of(ARGV[index]), tonumber(ARGV[index + 1])
   if limit then
     call('HSET', P .. 'tenants', tenant, limit)
   else
     call('HDEL', P .. 'tenants', tenant)
   end
-  limits[tenant], has_limits = limit or false, true
   if limit ~= before then
     for _, id in ipairs(lanes) do
       local lane = lane_of(id)
