@@ -28,16 +28,18 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger(__name__)
 DAY_MS: Final = 86_400_000
-PAGE: Final = 1_000
+PAGE: Final = 500
+MOST_READ: Final = 100
+"""Tasks that are read and packed at once: the event loop serves others between."""
 BITE_CHARS: Final = 4 * 2**20
 """About as much of inputs and answers is in memory at once; a task that is larger alone."""
 MOST_REMOVED: Final = 500
 FEWEST_REMOVED: Final = 25
-LONGEST_REMOVAL_S: Final = 0.05
+LONGEST_REMOVAL_S: Final = 0.03
 """A removal holds up other writers: when one takes longer than this, the next is half as large."""
-SHORT_REMOVAL_S: Final = 0.02
+SHORT_REMOVAL_S: Final = 0.01
 SHORTEST_PAUSE_S: Final = 0.01
-YOUNG_PAGES: Final = 20
+YOUNG_PAGES: Final = 40
 """After so many pages without an old task the walk is over: a process may hold a block of 10 000 ids for long."""
 LONGEST_REST_S: Final = 3_600.0
 WAIT_SHARE: Final = 0.1
@@ -150,8 +152,10 @@ class Retention:
         while after is not None and young < YOUNG_PAGES:
             page = await self._store.candidates(within, before, after, PAGE)
             young = young + 1 if page.is_young else 0
-            for bite in _bites(page.found):
+            for bite in _bites(page.found) if self._archive.keeps else [[one.task_id for one in page.found]]:
+                begun_s = self._clock.monotonic_s()
                 group += await self._kept(bite)
+                await asyncio.sleep((self._clock.monotonic_s() - begun_s) / 2)
                 if self._archive.is_full:
                     yield await self._sealed(group)
                     group = []
@@ -203,7 +207,7 @@ def _bites(found: Sequence[Candidate]) -> Iterator[list[TaskId]]:
     bite: list[TaskId] = []
     chars = 0
     for task_id, size in found:
-        if bite and chars + size > BITE_CHARS:
+        if bite and (chars + size > BITE_CHARS or len(bite) == MOST_READ):
             yield bite
             bite, chars = [], 0
         bite.append(task_id)
