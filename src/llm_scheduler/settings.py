@@ -70,7 +70,9 @@ class Settings(BaseModel):
     )
     redis_shards: int = Field(1, ge=1, le=64, description="Hash tags that the lanes are spread over.")
     redis_prefix: str = Field("ls", pattern=r"^[A-Za-z0-9_.-]{1,32}$", description="First part of every Redis key.")
-    retention_days: float = Field(0, ge=0, description="Days that finished tasks are kept; 0 keeps them for ever.")
+    retention_days: float = Field(
+        0, ge=0, description="Days that finished tasks are kept, two at least; 0 keeps them for ever."
+    )
     archive: Literal["none", "ndjson"] = Field(
         "ndjson", description="What becomes of them: ndjson writes compressed files first, none drops them."
     )
