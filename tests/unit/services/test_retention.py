@@ -313,3 +313,16 @@ async def test_a_range_that_will_soon_be_over_is_left_to_be_dropped_as_one(scene
     await made(scene, tmp_path / "a", store=later).step()
 
     assert await scene.listed(TaskFilter()) == []
+
+
+async def test_only_what_the_archive_was_given_leaves_the_record(scene: Scene, tmp_path: Path) -> None:
+    ids = await finished(scene, 3)
+    scene.clock.pass_s(31 * DAY_S)
+
+    class Blind(Through):
+        async def whole(self, task_ids: Sequence[TaskId]) -> Any:
+            return [one for one in await self.inner.whole(task_ids) if one.task.id != ids[1]]
+
+    await made(scene, tmp_path / "a", store=Blind(scene)).step()
+
+    assert await scene.listed(TaskFilter()) == [ids[1]]

@@ -45,7 +45,6 @@ PUT_BACK: Final = (
     "UPDATE tasks SET status = 'cancelled', owner = NULL, updated_at = :now, completed_at = :now "
     "WHERE status = 'running' AND cancel = 1",
     "UPDATE tasks SET status = 'queued', owner = NULL, updated_at = :now WHERE status = 'running'",
-    "UPDATE sessions SET alive = 0, running = 0 WHERE alive = 1",
 )
 
 
