@@ -112,6 +112,20 @@ async def test_messages_lost_by_the_sender_alone_are_noticed_by_the_listener(ser
         assert two.listener.is_hearing
 
 
+async def test_a_last_message_that_was_lost_is_noticed_although_nothing_follows_it(server: Redis) -> None:
+    """The sender's idle line had died; what it wrote into it reached nobody, and it says nothing more."""
+    async with pair(lambda: Client.from_url(server.url)) as two:
+        await until(lambda: not two.speaker._waiting, "all is sent")
+        await asyncio.sleep(0.3)
+        gaps, lost = two.gaps, two.speaker.lost
+        server.command("CLIENT", "KILL", "TYPE", "normal")
+        two.say()
+
+        await until(lambda: two.gaps > gaps, "the listener is told")
+        assert two.speaker.lost == lost + 1
+        assert two.listener.is_hearing
+
+
 async def test_a_flush_of_redis_changes_nothing(server: Redis) -> None:
     """Channels are not data."""
     async with pair(lambda: Client.from_url(server.url)) as two:
@@ -176,12 +190,17 @@ async def test_messages_go_on_after_a_failover_by_sentinels(tmp_path: Path) -> N
         trio.start()
         ports = [int(part.rpartition(":")[2]) for part in trio.url.split("//")[1].split("/")[0].split(",")]
 
-        def make() -> Client:
-            return Sentinel([("127.0.0.1", port) for port in ports], socket_timeout=0.5).master_for(MASTER)
+        async with AsyncExitStack() as stack:
 
-        async with pair(make) as two:
-            trio.master().kill()
-            await until(lambda: not two.listener.is_hearing, "the loss is noticed")
-            await two.understood(30)
+            def make() -> Client:
+                asked = Sentinel([("127.0.0.1", port) for port in ports], socket_timeout=0.5)
+                for one in asked.sentinels:
+                    stack.push_async_callback(one.aclose)
+                return asked.master_for(MASTER)
+
+            async with pair(make) as two:
+                trio.master().kill()
+                await until(lambda: not two.listener.is_hearing, "the loss is noticed")
+                await two.understood(30)
     finally:
         trio.close()

@@ -17,7 +17,7 @@ from llm_scheduler.ports.feed import Missed, TaskChanged, TaskDelta
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.relay.packing import VERSION, changes, deltas, packed_change, packed_delta
 from llm_scheduler.relay.readership import LAPSE_AFTER_S, Kind, packed, unpacked
-from llm_scheduler.relay.shared_feed import CHANGES, SharedFeed
+from llm_scheduler.relay.shared_feed import CHANGES, WATCHED, SharedFeed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -67,6 +67,12 @@ async def processes(hub: Hub, clock: HandClock | None = None, count: int = 2) ->
             await process.feed.open()
             stack.push_async_callback(process.feed.close)
         yield made
+
+
+def kinds(hub: Hub) -> set[Kind]:
+    """Of the announcements that were sent."""
+    said = [unpacked(payload) for topic, payload in hub.sent if topic == WATCHED]
+    return {one.kind for one in said if one is not None}
 
 
 async def first(news: AsyncIterator[News], count: int) -> list[News]:
@@ -150,9 +156,11 @@ async def test_a_gap_tells_every_watcher_to_read_again() -> None:
         hub.is_cut = True
         there.feed.publish(changed())
         await until(lambda: hub.sent[-1][0] == CHANGES, "it was sent, in vain")
+        hub.sent.clear()
         hub.mend()
 
         assert await first(mine, 1) == await first(every, 1) == [Missed(0)]
+        await until(lambda: {Kind.ASK, Kind.ALL} <= kinds(hub), "readers are asked for, and told of")
 
 
 async def test_a_slow_watcher_of_another_process_is_told_what_it_missed() -> None:
