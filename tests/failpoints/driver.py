@@ -43,7 +43,12 @@ class Driver:
 
     def __init__(self, installation: Installation, folder: Path, *, is_last: bool) -> None:
         self.it, self._folder, self.is_last = installation, folder, is_last
-        self.ids = dict(_acknowledged(folder / "log"))
+        self.ids: dict[int, int] = {}
+        self.read_log()
+
+    def read_log(self) -> None:
+        """Learn what an earlier process was told."""
+        self.ids = dict(_acknowledged(self._folder / "log"))
 
     def note(self, *words: object) -> None:
         """One write of one line: a crash afterwards loses nothing."""
@@ -61,6 +66,7 @@ class Driver:
                 )
             )
         except NameTakenError:
+            await self.it.models.load()
             return
         if is_paused:
             await self.it.models.pause(MODEL, DEFAULT_TENANT)

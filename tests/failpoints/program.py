@@ -1,11 +1,13 @@
-"""Runs cases: every phase of a case is a process of its own, forked from this one, which has all imports done.
+"""Runs cases: every process of a case is forked from this one, which has all imports done.
 
-Reads a case a line as JSON from its standard input, writes one line with its outcome when it is over:
+    python -m tests.failpoints.program FOLDER [--maria]
 
-    {"folder": "…", "journey": "plain", "phases": [{"point": {…}, "is_at_open": false}, {"point": null}]}
+Reads a case a line as JSON from its standard input, writes a line with its exit codes when it is over.
 
-A phase that its trap ends (exit code `DIED`) is followed by the next one, in the same folder; a phase that comes
-through to quiescence ends the case. The times of liveness are a third of the real ones.
+On SQLite a case's processes follow one another in one folder: one that its trap ends (exit code `DIED`) is followed
+by the next, one that comes to rest ends the case. On MariaDB and Redis the second process runs beside the first
+from the begin, keeps house with it, and takes over when it has ended. The times of liveness are a third of the real
+ones.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import signal
 import sys
 import time
@@ -23,12 +24,16 @@ from pathlib import Path
 from typing import Any
 
 from llm_scheduler.domain import session
+from llm_scheduler.relay import upkeep
 
 session.TTL_S = 3.0  # type: ignore[misc]
 session.FENCE_AFTER_S = 2.2  # type: ignore[misc]
 session.BEAT_EVERY_S = 0.5  # type: ignore[misc]
 session.IDLE_BEAT_EVERY_S = 0.5  # type: ignore[misc]
 session.CLAIM_GRACE_S = 1.0  # type: ignore[misc]
+upkeep.TTL_S = 3.0  # type: ignore[misc]
+upkeep.LEASE_S = 2.0  # type: ignore[misc]
+upkeep._LEAD_EVERY_S = 0.5  # type: ignore[misc]
 
 # After the times are set: the modules below take them over as they are imported.
 from llm_scheduler.app import installation as composition  # noqa: E402
@@ -37,15 +42,18 @@ from llm_scheduler.relay.upkeep import Pace  # noqa: E402
 from llm_scheduler.settings import Settings, load  # noqa: E402
 from llm_scheduler.workers.heartbeat import Heartbeat  # noqa: E402
 from tests.failpoints.driver import Driver  # noqa: E402
+from tests.failpoints.grounds import MariaGround, SqliteGround  # noqa: E402
 from tests.failpoints.journeys import JOURNEYS  # noqa: E402
 from tests.failpoints.trap import DIED, Point, Trap  # noqa: E402
 
-composition.ALONE = Pace(watch_s=0.3, rescue_s=0.5, idle_rescue_s=0.5, audit_s=0.7, idle_audit_s=0.7)  # type: ignore[misc]
+_QUICK = Pace(watch_s=0.3, rescue_s=0.5, idle_rescue_s=0.5, audit_s=0.7, idle_audit_s=0.7, look_for_due_s=1.0)
+composition.ALONE = composition.AMONG_OTHERS = _QUICK  # type: ignore[misc]
 composition._STRAYS_EVERY_S = 0.3  # type: ignore[misc]
 Heartbeat.confer_forever.__defaults__ = (0.3,)
 
 AT_ONCE = 12
-PHASE_S = 40.0
+PROCESS_S = 40.0
+STEP_S = 0.02
 
 
 class Trapped(Installation):
@@ -62,35 +70,71 @@ class Trapped(Installation):
         return self.trap.wrap("broker", super()._make_broker())
 
 
-async def run_phase(case: dict[str, Any], phase: dict[str, Any]) -> None:
-    """One process's life."""
-    folder = Path(case["folder"])
-    point = None if phase["point"] is None else Point(**phase["point"])
-    trap = Trap(point, folder / "log")
-    trap.is_set = bool(phase.get("is_at_open"))
-    settings, _ = load({"data_dir": folder / "data", "log_level": "info", **case.get("settings", {})}, {})
-    it = Trapped(settings, open_keys(settings), trap)
-    await it.open()
-    is_draining = case["journey"] == "drain" and point is not None
-    driver = Driver(it, folder, is_last=not is_draining)
-    trap.is_set = True
-    await JOURNEYS[case["journey"]](driver)
-    if not is_draining:
-        await driver.quiet()
-        trap.is_set = False
-    await it.drain(0)
-    await it.close()
+class Process:
+    """One forked process: what it does from its start to its end."""
+
+    def __init__(self, case: dict[str, Any], number: int) -> None:
+        self.case, self.number = case, number
+        self.folder = Path(case["folder"])
+        self.phase: dict[str, Any] = case["phases"][number]
+        self.is_pair = bool(case["settings"].get("redis_url"))
+        self.is_striker = number == 0
+
+    def opened(self) -> Trapped:
+        """The installation, with a trap that is not set unless it is to fail while it opens."""
+        point = None if self.phase["point"] is None else Point(**self.phase["point"])
+        settings, _ = load({"data_dir": self.folder / "data", **self.case["settings"]}, {})
+        trap = Trap(point, self.folder / "log", self.case["settings"])
+        trap.is_set = bool(self.phase.get("is_at_open")) and not self.is_pair
+        return Trapped(settings, open_keys(settings), trap)
+
+    async def run(self) -> None:
+        """Open, play the part, come to rest, close."""
+        it = self.opened()
+        is_mate = self.is_pair and not self.is_striker
+        if is_mate:
+            await self._until_told("open 0")
+            it.is_worker = False
+        await it.open()
+        has_point = it.trap.point is not None
+        is_draining = self.case["journey"] == "drain" and self.is_striker
+        driver = Driver(it, self.folder, is_last=not is_draining)
+        driver.note("open", self.number)
+        if self.is_pair and self.is_striker:
+            await self._until_told("open 1")
+            it.trap.remember_index()
+        it.trap.is_set = True
+        if is_mate:
+            await self._until_told("go")
+            it.worker.begin()
+            driver.read_log()
+        await JOURNEYS[self.case["journey"]](driver)
+        if not is_draining:
+            await driver.quiet()
+            it.trap.is_set = False
+        await it.drain(0)
+        await it.close()
+        if has_point:
+            driver.note("survived", self.number)
+
+    async def _until_told(self, line: str) -> None:
+        log = self.folder / "log"
+        # Another process writes it.
+        while not log.exists() or line not in log.read_text().splitlines():  # noqa: ASYNC110
+            await asyncio.sleep(STEP_S)
 
 
-def child(case: dict[str, Any], phase: dict[str, Any]) -> None:
-    """In the forked process: never returns."""
+def forked(process: Process) -> int:
+    """Its pid; the child never returns."""
+    pid = os.fork()
+    if pid:
+        return pid
     code = 1
     try:
-        folder = Path(case["folder"])
-        handle = os.open(folder / "output", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        handle = os.open(process.folder / f"output{process.number}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         os.dup2(handle, 1)
         os.dup2(handle, 2)
-        asyncio.run(run_phase(case, phase))
+        asyncio.run(process.run())
         code = 0
     except BaseException:  # noqa: BLE001 - the outermost place, told
         traceback.print_exc()
@@ -100,43 +144,51 @@ def child(case: dict[str, Any], phase: dict[str, Any]) -> None:
 
 
 @dataclass
-class Running:
-    """A case on its way."""
+class Play:
+    """A case on its way. `codes` holds the exit codes of its processes, in the order of their ends."""
 
     case: dict[str, Any]
-    phase: int = 0
-    pid: int = 0
+    is_pair: bool
+    alive: dict[int, int] = field(default_factory=dict)
+    """Pid to number of the process."""
     until_s: float = 0.0
     codes: list[int] = field(default_factory=list)
+    begun: int = 0
+
+    def begin(self) -> None:
+        """Start the first process, of a pair both."""
+        self._next()
+        if self.is_pair:
+            self._next()
+
+    def _next(self) -> None:
+        self.until_s = time.monotonic() + PROCESS_S
+        self.alive[forked(Process(self.case, self.begun))] = self.begun
+        self.begun += 1
+
+    def ended(self, pid: int, code: int) -> bool:
+        """Whether the case is over."""
+        number = self.alive.pop(pid)
+        self.codes.append(code)
+        self.until_s = time.monotonic() + PROCESS_S
+        if self.is_pair and number == 0:
+            with (Path(self.case["folder"]) / "log").open("a") as log:
+                log.write("go\n")
+        is_drained = self.case["journey"] == "drain" and number == 0 and code == 0
+        has_more = self.begun < len(self.case["phases"])
+        if not self.alive and has_more and (code == DIED or is_drained):
+            self._next()
+            if self.is_pair:
+                with (Path(self.case["folder"]) / "log").open("a") as log:
+                    log.write("go\n")
+        return not self.alive
 
 
-def begin(running: Running) -> None:
-    """Fork the case's next phase."""
-    running.until_s = time.monotonic() + PHASE_S
-    pid = os.fork()
-    if pid == 0:
-        child(running.case, running.case["phases"][running.phase])
-    running.pid = pid
-
-
-def end(running: Running, code: int) -> bool:
-    """Whether the case is over."""
-    running.codes.append(code)
-    is_drained = running.case["journey"] == "drain" and running.phase == 0 and code == 0
-    is_last = running.phase + 1 == len(running.case["phases"])
-    if (code == DIED or is_drained) and not is_last:
-        running.phase += 1
-        begin(running)
-        return False
-    print(json.dumps({"name": running.case["name"], "codes": running.codes}), flush=True)
-    return True
-
-
-def make_template(folder: Path) -> None:
-    """A data folder with an empty database, so that no case has to make the schema."""
+def make_schema(chosen: dict[str, Any]) -> None:
+    """Open and close an installation, so that no case has to make the schema."""
 
     async def make() -> None:
-        settings, _ = load({"data_dir": folder / "data"}, {})
+        settings, _ = load(chosen, {})
         it = Installation(settings, open_keys(settings))
         await it.open()
         await it.close()
@@ -149,29 +201,52 @@ def make_template(folder: Path) -> None:
     assert os.waitpid(pid, 0)[1] == 0
 
 
+def ground(folder: Path, *, on_maria: bool) -> SqliteGround | MariaGround:
+    """Where the cases play."""
+    if not on_maria:
+        make_schema({"data_dir": folder / "template" / "data"})
+        return SqliteGround(folder / "template")
+    from tests.rig.mariadb import shared
+    from tests.rig.shared import shared_redis
+
+    maria, redis = shared(), shared_redis()
+    urls = {f"fp{number}": maria.create(f"fp{number}") for number in range(AT_ONCE)}
+    made = MariaGround(lambda text, database: maria.sql(text, database), urls, redis.url)
+    for name in urls:
+        make_schema({"data_dir": folder / name, **made.settings(name, f"schema-{name}.")})
+        made.clean(name)
+    return made
+
+
 def main() -> None:
-    template = Path(sys.argv[1])
-    make_template(template)
+    folder = Path(sys.argv[1])
+    where = ground(folder, on_maria="--maria" in sys.argv)
     waiting = [json.loads(line) for line in sys.stdin]
     waiting.reverse()
-    by_pid: dict[int, Running] = {}
-    while waiting or by_pid:
-        while waiting and len(by_pid) < AT_ONCE:
+    by_pid: dict[int, Play] = {}
+    plays: list[Play] = []
+    while waiting or plays:
+        while waiting and len(plays) < AT_ONCE:
             case = waiting.pop()
-            shutil.copytree(template, case["folder"])
-            running = Running(case)
-            begin(running)
-            by_pid[running.pid] = running
+            case["settings"] = {**case["settings"], **where.prepare(Path(case["folder"]))}
+            play = Play(case, where.is_shared)
+            play.begin()
+            plays.append(play)
+        by_pid = {pid: play for play in plays for pid in play.alive}
         pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid == 0:
-            time.sleep(0.01)
-            for running in by_pid.values():
-                if time.monotonic() > running.until_s:
-                    os.kill(running.pid, signal.SIGKILL)
+        if pid in by_pid:
+            play = by_pid[pid]
+            if play.ended(pid, os.waitstatus_to_exitcode(status)):
+                plays.remove(play)
+                where.collect(Path(play.case["folder"]))
+                print(json.dumps({"name": play.case["name"], "codes": play.codes}), flush=True)
             continue
-        running = by_pid.pop(pid)
-        if not end(running, os.waitstatus_to_exitcode(status)):
-            by_pid[running.pid] = running
+        time.sleep(STEP_S / 2)
+        for play in plays:
+            if time.monotonic() > play.until_s:
+                for late in play.alive:
+                    os.kill(late, signal.SIGKILL)
+                play.until_s = time.monotonic() + PROCESS_S
 
 
 if __name__ == "__main__":

@@ -185,6 +185,46 @@ KNOWN: Final = {
 """Cases that are known to fail, and why. One that passes must be taken off."""
 
 
+_LOST_AT: Final = (
+    ("plain", "store", "submit"),
+    ("plain", "broker", "enqueue"),
+    ("slow", "broker", "claim"),
+    ("slow", "store", "start"),
+    ("slow", "store", "record"),
+    ("slow", "broker", "release"),
+    ("retry", "store", "record"),
+    ("retry", "store", "promote"),
+    ("limited", "broker", "throttle"),
+    ("cancel_running", "store", "cancel"),
+    ("drain", "store", "record"),
+)
+
+
+def _losses() -> list[Case]:
+    """The index is emptied, or goes back to what it was, in the middle of each step."""
+    return [
+        Case(rows, journey, Point(port, method, action, nth=nth))
+        for action, rows in (("wipe", ("L1", "L3")), ("rewind", ("L2",)))
+        for journey, port, method in _LOST_AT
+        for nth in ((1, 2) if journey == "slow" else (1,))
+    ]
+
+
+def _takeovers() -> list[Case]:
+    """The process that takes over from a dead one dies as well; a third one does the rest."""
+    return [
+        Case((rows[_ROW_OF[action]],), "slow", Point(port, method, action), _FALLEN)
+        for port, method, *rows in _OPENING[:5]
+        for action in _DEATHS
+        if method != "enqueue" or action == "die before"
+    ]
+
+
+def shared_cases() -> list[Case]:
+    """Those of two processes over one record and one index."""
+    return list(dict.fromkeys([*_stepped(), *_losses(), *_takeovers(), *_outages()]))
+
+
 def cases() -> list[Case]:
-    """All of them, each once."""
+    """All of one process, each once."""
     return list(dict.fromkeys([*_stepped(), *_opening(), *_outages()]))

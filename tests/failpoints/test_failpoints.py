@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def played(chosen: list[Case], folder: Path) -> dict[str, list[str]]:
+def played(chosen: list[Case], folder: Path, *options: str) -> dict[str, list[str]]:
     """Play them, many at once; what is wrong with each, by name."""
-    places = {case.name: folder / f"case{number}" for number, case in enumerate(chosen)}
+    places = {case.name: folder / f"c{number}" for number, case in enumerate(chosen)}
     lines = "".join(json.dumps(case.as_json(str(places[case.name]))) + "\n" for case in chosen)
     done = subprocess.run(
-        [sys.executable, "-m", "tests.failpoints.program", str(folder / "template")],
+        [sys.executable, "-m", "tests.failpoints.program", str(folder), *options],
         input=lines,
         stdout=subprocess.PIPE,
         text=True,

@@ -8,9 +8,12 @@ import os
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from redis import Redis
+
 from llm_scheduler.domain.errors import BrokerUnavailableError, SchedulerError, StoreUnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 DIED: Final = 86
@@ -26,7 +29,8 @@ class Point:
         port: `store` or `broker`.
         method: of the port.
         action: `die before` and `die after` the call, as kill -9 would; `refuse` it undone; `lose reply` of one
-            that was done; make it `late`; `away`: from this call on the whole port refuses for `seconds`.
+            that was done; make it `late`; `away`: from this call on the whole port refuses for `seconds`;
+            `wipe` the index before the call, or `rewind` it to what it was when the trap was set.
         nth: which call since the trap was set, from 1 on.
         times: so many calls in a row fail.
         seconds: of `late` and `away`.
@@ -52,8 +56,9 @@ class Point:
 class Trap:
     """Waits for its call once it is set; writes `fired` to the case's log when it is met."""
 
-    def __init__(self, point: Point | None, log: Path) -> None:
-        self.point, self._log = point, log
+    def __init__(self, point: Point | None, log: Path, settings: Mapping[str, str]) -> None:
+        self.point, self._log, self._settings = point, log, settings
+        self._remembered: dict[bytes, bytes] = {}
         self.is_set = False
         self._calls = 0
         self._away_until_s = 0.0
@@ -84,9 +89,31 @@ class Trap:
             case "away":
                 self._away_until_s = loop.time() + point.seconds
                 raise _refusal(port)
+            case "wipe" | "rewind":
+                self._lose()
             case "late":
                 await asyncio.sleep(point.seconds)
         return point.action
+
+    def remember_index(self) -> None:
+        """Take a copy of the index, for `rewind`."""
+        if self.point is not None and self.point.action == "rewind":
+            with self._redis() as redis:
+                self._remembered = {key: redis.dump(key) for key in self._keys(redis)}  # type: ignore[misc]
+
+    def _lose(self) -> None:
+        """Empty the index, or put it back to what is remembered."""
+        with self._redis() as redis:
+            for key in self._keys(redis):
+                redis.delete(key)
+            for key, value in self._remembered.items():
+                redis.restore(key, 0, value)
+
+    def _redis(self) -> Redis:
+        return Redis.from_url(self._settings["redis_url"])
+
+    def _keys(self, redis: Redis) -> list[bytes]:
+        return list(redis.scan_iter(f"*{self._settings['redis_prefix']}*", count=1_000))
 
     def after(self, port: str, action: str | None) -> None:
         """What is done behind the call."""

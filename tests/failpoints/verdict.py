@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
+import json
 from collections import Counter, defaultdict
-from contextlib import closing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tests.failpoints.grounds import EVIDENCE, Rows
 from tests.failpoints.journeys import NUMBERS, ends
 from tests.failpoints.table import Case
 
@@ -26,19 +26,16 @@ class Evidence(NamedTuple):
 
 def evidence(folder: Path) -> Evidence:
     """Read it all."""
-    with closing(sqlite3.connect(folder / "data" / "llm-scheduler.db")) as database:
-        database.row_factory = sqlite3.Row
-        tasks = [dict(row) for row in database.execute("SELECT * FROM tasks ORDER BY id")]
-        attempts: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
-        for row in database.execute("SELECT * FROM attempts ORDER BY task_id, attempt"):
-            attempts[row["task_id"]].append(dict(row))
-        results = Counter(row[0] for row in database.execute("SELECT task_id FROM results"))
+    found: Rows = json.loads((folder / EVIDENCE).read_text())
+    attempts: defaultdict[int, list[dict[str, Any]]] = defaultdict(list)
+    for row in found["attempts"]:
+        attempts[row["task_id"]].append(row)
+    results = Counter(row["task_id"] for row in found["results"])
     ledger = folder / "ledger"
     lines = ledger.read_text().splitlines() if ledger.exists() else []
     calls = Counter((int(task), int(attempt)) for task, attempt, _ in (line.split() for line in lines))
-    return Evidence(
-        tasks, attempts, results, calls, [line.split() for line in (folder / "log").read_text().splitlines()]
-    )
+    log = [line.split() for line in (folder / "log").read_text().splitlines()]
+    return Evidence(found["tasks"], attempts, results, calls, log)
 
 
 def wrongs(case: Case, folder: Path, codes: list[int]) -> list[str]:
@@ -55,7 +52,7 @@ def wrongs(case: Case, folder: Path, codes: list[int]) -> list[str]:
 
 
 def _tail(folder: Path) -> str:
-    return (folder / "output").read_text()[-1500:] if (folder / "output").exists() else ""
+    return " | ".join(path.read_text()[-1500:] for path in sorted(folder.glob("output*")))
 
 
 def _tasks(case: Case, seen: Evidence) -> list[str]:
