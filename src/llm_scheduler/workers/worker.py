@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
-from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.domain.errors import SchedulerError, StoreUnavailableError
 from llm_scheduler.domain.session import CLAIM_GRACE_S
 from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.store import StartOrder
@@ -107,7 +107,11 @@ class Worker:
             self._claiming -= len(claims)
             await self._put_back(claims)
             return
+        count = len(claims)
         try:
+            claims = await self._of_known_models(claims)
+            if not claims:
+                return
             orders = [StartOrder(claim.task_id, claim.attempt) for claim in claims]
             won = await tools.store.start(session_id, orders)
         except StoreUnavailableError as error:
@@ -119,7 +123,7 @@ class Worker:
             await self._put_back(claims)
             return
         finally:
-            self._claiming -= len(claims)
+            self._claiming -= count
         if not tools.is_current(session_id):
             # Fenced while START was on its way: the rows are rescued with the session, and nothing may run here.
             await tools.broker.release([Release(claim, 0) for claim in claims])
@@ -134,6 +138,25 @@ class Worker:
                 lost.append(Release(claim, 0))
         if lost:
             await tools.broker.release(lost)
+
+    async def _of_known_models(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """A lane that is not known here belongs to a model that another process has just added: learn of it.
+
+        What is unknown even then (the model is gone, or the record does not answer) gives its slot back unstarted.
+        """
+        tools, by_id = self._tools, self._tools.catalogue.by_id
+        if all(by_id(claim.lane) is not None for claim in claims):
+            return claims
+        try:
+            await tools.models.load()
+        except SchedulerError as error:
+            _log.warning("models_not_loaded", error=str(error))
+        unknown = [claim for claim in claims if by_id(claim.lane) is None]
+        if unknown:
+            _log.warning("claims_of_unknown_models", claims=len(unknown))
+            await tools.broker.release([Release(claim, 0) for claim in unknown])
+            tools.note_lost()
+        return [claim for claim in claims if by_id(claim.lane) is not None]
 
     def _run(self, session_id: SessionId, claim: Claim, started: StartedTask) -> bool:
         model = self._tools.catalogue.by_id(started.model_id)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from tests.inside import inside, until
+from tests.inside import Inside, inside, until
 
 from llm_scheduler.domain.errors import InvalidInputError, StoreUnavailableError
 from llm_scheduler.domain.retry import RetryPolicy
@@ -139,3 +139,41 @@ async def test_a_start_that_cannot_be_recorded_is_tried_again(tmp_path: Path) ->
         ids = await it.submit(model, 5)
         for task_id in ids:
             assert (await it.wait_for(task_id, "completed")).attempt == 1
+
+
+async def test_a_claim_of_a_model_that_is_not_known_yet_makes_the_worker_learn_of_it(tmp_path: Path) -> None:
+    """Another process added it a moment ago: the task runs, and no retry is burnt."""
+    async with inside(tmp_path) as it:
+        model = await it.add_model()
+        it.installation.catalogue.lanes = lambda: [model.id]  # type: ignore[method-assign]
+        it.installation.catalogue.forget(model.id)
+        [task_id] = await it.submit(model)
+
+        assert (await it.wait_for(task_id, "completed")).attempt == 1
+        assert it.installation.catalogue.by_id(model.id) == model
+
+
+async def test_a_claim_of_a_model_that_is_gone_is_given_back_unstarted(tmp_path: Path) -> None:
+    """No START without a model to call, and no slot is lost."""
+    async with inside(tmp_path) as it:
+        model = await it.add_model()
+        it.installation.catalogue.lanes = lambda: [model.id]  # type: ignore[method-assign]
+        it.installation.catalogue.forget(model.id)
+        looks = 0
+
+        async def load() -> None:
+            nonlocal looks
+            looks += 1
+            it.installation.catalogue.lanes = list  # type: ignore[method-assign]
+
+        it.models.load = load  # type: ignore[method-assign]
+        [task_id] = await it.submit(model)
+        await until(lambda: looks > 0, "it looked")
+        await until(lambda: _has_no_slot(it), "the slot is free again")
+
+        assert looks == 1
+        assert (await it.task(task_id)).attempt == 0
+
+
+async def _has_no_slot(it: Inside) -> bool:
+    return not await it.broker.slots()
