@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -22,8 +23,10 @@ from llm_scheduler.stores.sqlite.store import SqliteStore
 from llm_scheduler.telemetry.clock import SystemClock
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
+
+    from llm_scheduler.domain.model import Model
 
 
 class Site:
@@ -78,6 +81,35 @@ async def test_a_change_in_one_process_reaches_the_other_within_a_second(tmp_pat
 
         await one.models.remove("m", DEFAULT_TENANT)
         await until(lambda: two.names() == [], "the other process forgets the model", 1)
+
+
+async def test_a_model_that_is_added_while_models_are_read_again_stays_known(tmp_path: Path) -> None:
+    """What was read before it was there must not take it away, nor bring back one that was removed meanwhile."""
+    async with two_sites(tmp_path) as (one, _, _, store):
+        await one.models.add(new_model(tenant_id=DEFAULT_TENANT, name="old", type="scripted", config={}))
+        real, is_read, may_go_on = store.models, asyncio.Event(), asyncio.Event()
+
+        async def models() -> Sequence[Model]:
+            found = await real()
+            is_read.set()
+            await may_go_on.wait()
+            return found
+
+        store.models = models  # type: ignore[method-assign]
+        loading = asyncio.create_task(one.models.load())
+        await is_read.wait()
+        changing = [
+            asyncio.create_task(
+                one.models.add(new_model(tenant_id=DEFAULT_TENANT, name="new", type="scripted", config={}))
+            ),
+            asyncio.create_task(one.models.remove("old", DEFAULT_TENANT)),
+        ]
+        # As far as they come without the answer: to the end, or to the place where they wait for it.
+        await asyncio.wait(changing, timeout=0.3)
+        may_go_on.set()
+        await asyncio.gather(loading, *changing)
+
+        assert one.names() == ["new"]
 
 
 async def test_a_starting_process_asks_memory_then_the_shared_level_then_the_record(tmp_path: Path) -> None:

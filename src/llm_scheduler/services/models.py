@@ -61,7 +61,8 @@ class Models:
         self._vault, self._clock, self._cache = vault, clock, cache
         self._open: dict[ModelId, tuple[int, Provider]] = {}
         self._closing: set[asyncio.Task[None]] = set()
-        # A change is read, merged and written: two at once would lose one.
+        # A change is read, merged and written: two at once would lose one. And what a `load` has read must not
+        # undo a change that was made while it read.
         self._changing = asyncio.Lock()
 
     async def load(self) -> None:
@@ -70,11 +71,12 @@ class Models:
         May be called again at any time: what was removed elsewhere goes, and what is known here in a
         newer version than the cache has stays.
         """
-        found = await self._configured()
-        newest = [self._newer(model) for model in found.models]
-        for model_id in self._open.keys() - {model.id for model in newest}:
-            self._close_later(self._open.pop(model_id)[1])
-        self._catalogue.replace(newest, found.tenants)
+        async with self._changing:
+            found = await self._configured()
+            newest = [self._newer(model) for model in found.models]
+            for model_id in self._open.keys() - {model.id for model in newest}:
+                self._close_later(self._open.pop(model_id)[1])
+            self._catalogue.replace(newest, found.tenants)
         await self._broker.set_rules([self._catalogue.rules(model) for model in self._catalogue.models()])
         for tenant in self._catalogue.tenants():
             await self._broker.set_tenant_limit(tenant.id, tenant.max_workers)
@@ -140,9 +142,10 @@ class Models:
         checked = replace(model, config=self._kind(model.type).check(model.config))
         if model.strategy:
             find(model.strategy)
-        stored = await self._store.add_model(replace(checked, config=self._sealed(checked)))
-        await self._adopt(stored)
-        return stored
+        async with self._changing:
+            stored = await self._store.add_model(replace(checked, config=self._sealed(checked)))
+            await self._adopt(stored)
+            return stored
 
     async def change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Model:
         """Change some fields. `config` is merged: a key set to None goes, a masked or absent secret stays.
@@ -183,11 +186,12 @@ class Models:
         Raises:
             ModelInUseError: it has some.
         """
-        model = self.get(name, tenant_id)
-        await self._store.remove_model(model.id)
-        await self.changed()
-        self._catalogue.forget(model.id)
-        await self._broker.drop_lane(model.id)
+        async with self._changing:
+            model = self.get(name, tenant_id)
+            await self._store.remove_model(model.id)
+            await self.changed()
+            self._catalogue.forget(model.id)
+            await self._broker.drop_lane(model.id)
         opened = self._open.pop(model.id, None)
         if opened is not None:
             await opened[1].close()
