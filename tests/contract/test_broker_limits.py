@@ -166,6 +166,7 @@ async def test_the_wait_is_exact_to_the_millisecond(scene: Scene, limited: LaneR
         scene.clock.advance_ms(1)
 
 
+@pytest.mark.timeout(240)
 @pytest.mark.parametrize("rpm", [1, 10, 49, 60, 180, 600, 3_000])
 async def test_requests_stay_within_every_minute_and_use_it(scene: Scene, rpm: int) -> None:
     """Also when each claim comes 5 ms late."""

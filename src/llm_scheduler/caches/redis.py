@@ -47,14 +47,15 @@ class RedisCache:
 
     async def get(self, key: str) -> bytes | None:
         """See `ports.cache.Cache`."""
-        found = await self._ask(lambda: self._client.get(self._prefix + key))
+        found = await self._ask(lambda: self._client.execute_command("GET", self._prefix + key))
         return bytes(found[1:]) if found else None
 
     async def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """See `ports.cache.Cache`."""
         if len(value) <= self._max_value_bytes:
             ttl_ms = max(1, round(ttl_s * 1000))
-            await self._ask(lambda: self._client.set(self._prefix + key, _VALUE + value, px=ttl_ms, nx=True))
+            words = ("SET", self._prefix + key, _VALUE + value, "PX", ttl_ms, "NX")
+            await self._ask(lambda: self._client.execute_command(*words))
 
     async def drop(self, keys: Sequence[str]) -> None:
         """See `ports.cache.Cache`. What cannot be dropped now is dropped before anything else is asked."""
@@ -86,7 +87,7 @@ class RedisCache:
     async def _pay(self) -> None:
         while self._owed:
             key = next(iter(self._owed))
-            await self._client.set(self._prefix + key, b"", px=TOMBSTONE_MS)
+            await self._client.execute_command("SET", self._prefix + key, b"", "PX", TOMBSTONE_MS)
             self._owed.discard(key)
 
 
