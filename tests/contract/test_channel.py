@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Protocol
 
 import pytest
-from redis.asyncio import Redis as Client
 from tests.inside import until
 from tests.rig.redis import Redis
 from tests.stubs.hub import Hub
 
 from llm_scheduler.brokers.redis.channel import RedisChannel
+from llm_scheduler.brokers.redis.connection import open_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
@@ -36,7 +36,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Redis]:
 @asynccontextmanager
 async def redis_channel(url: str, prefix: str) -> AsyncIterator[RedisChannel]:
     """An open one that hears."""
-    client = Client.from_url(url)
+    client = open_client(url)
     channel = RedisChannel(client, prefix)
     await channel.open()
     try:

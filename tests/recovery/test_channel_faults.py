@@ -7,18 +7,18 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from redis.asyncio import Redis as Client
-from redis.asyncio.cluster import ClusterNode, RedisCluster
-from redis.asyncio.sentinel import Sentinel
 from tests.inside import until
-from tests.rig.redis import MASTER, Redis, SentinelTrio
+from tests.rig.redis import Redis, SentinelTrio
 from tests.rig.redis import RedisCluster as SixNodes
 
 from llm_scheduler.brokers.redis.channel import RedisChannel
+from llm_scheduler.brokers.redis.connection import open_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
+
+    from llm_scheduler.brokers.redis.connection import Client
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ class Pair:
 
 
 @asynccontextmanager
-async def pair(make: Callable[[], Client | RedisCluster]) -> AsyncIterator[Pair]:
+async def pair(make: Callable[[], Client]) -> AsyncIterator[Pair]:
     async with AsyncExitStack() as stack:
         channels: list[RedisChannel] = []
         for _ in range(2):
@@ -79,7 +79,7 @@ async def pair(make: Callable[[], Client | RedisCluster]) -> AsyncIterator[Pair]
 @pytest.mark.parametrize("fault", ["kill", "freeze"])
 async def test_a_redis_that_comes_back_is_heard_again_and_the_gap_is_told(server: Redis, fault: str) -> None:
     """Killed and restarted, or stopped in its tracks and let go on."""
-    async with pair(lambda: Client.from_url(server.url)) as two:
+    async with pair(lambda: open_client(server.url)) as two:
         gaps = two.gaps
         if fault == "kill":
             server.kill()
@@ -101,7 +101,7 @@ async def test_a_redis_that_comes_back_is_heard_again_and_the_gap_is_told(server
 
 async def test_messages_lost_by_the_sender_alone_are_noticed_by_the_listener(server: Redis) -> None:
     """The listener's own line never broke, and nothing more is said on that topic."""
-    async with pair(lambda: Client.from_url(server.url)) as two:
+    async with pair(lambda: open_client(server.url)) as two:
         await until(lambda: not two.speaker._waiting, "all is sent")
         await asyncio.sleep(0.3)
         gaps = two.gaps
@@ -114,7 +114,7 @@ async def test_messages_lost_by_the_sender_alone_are_noticed_by_the_listener(ser
 
 async def test_a_last_message_that_was_lost_is_noticed_although_nothing_follows_it(server: Redis) -> None:
     """The sender's idle line had died; what it wrote into it reached nobody, and it says nothing more."""
-    async with pair(lambda: Client.from_url(server.url)) as two:
+    async with pair(lambda: open_client(server.url)) as two:
         await until(lambda: not two.speaker._waiting, "all is sent")
         await asyncio.sleep(0.3)
         gaps, lost = two.gaps, two.speaker.lost
@@ -128,7 +128,7 @@ async def test_a_last_message_that_was_lost_is_noticed_although_nothing_follows_
 
 async def test_a_flush_of_redis_changes_nothing(server: Redis) -> None:
     """Channels are not data."""
-    async with pair(lambda: Client.from_url(server.url)) as two:
+    async with pair(lambda: open_client(server.url)) as two:
         gaps = two.gaps
         server.command("FLUSHALL")
         await two.understood()
@@ -140,7 +140,7 @@ async def test_a_flush_of_redis_changes_nothing(server: Redis) -> None:
 async def test_closing_takes_no_second_while_redis_is_gone(server: Redis, fault: str) -> None:
     """A process that stops does not wait for a server that does not answer."""
     loop = asyncio.get_running_loop()
-    client = Client.from_url(server.url)
+    client = open_client(server.url)
     channel = RedisChannel(client, "t:")
     await channel.open()
     await until(lambda: channel.is_sending and channel.is_hearing, "both lines stand")
@@ -160,7 +160,7 @@ async def test_closing_takes_no_second_while_redis_is_gone(server: Redis, fault:
 
 async def test_what_was_published_just_before_closing_still_goes_out(server: Redis) -> None:
     """The last change of a worker that drains."""
-    async with pair(lambda: Client.from_url(server.url)) as two:
+    async with pair(lambda: open_client(server.url)) as two:
         said = [two.say() for _ in range(500)]
         await two.speaker.close()
 
@@ -173,8 +173,7 @@ async def test_any_node_of_a_cluster_carries_messages_and_another_takes_over(tmp
     nodes = SixNodes(tmp_path)
     try:
         nodes.start()
-        start = [ClusterNode("127.0.0.1", one.port) for one in nodes.nodes[:3]]
-        async with pair(lambda: RedisCluster(startup_nodes=start)) as two:
+        async with pair(lambda: open_client(nodes.url)) as two:
             for node in nodes.masters()[:1]:
                 node.kill()
             await two.understood(30)
@@ -188,19 +187,9 @@ async def test_messages_go_on_after_a_failover_by_sentinels(tmp_path: Path) -> N
     trio = SentinelTrio(tmp_path)
     try:
         trio.start()
-        ports = [int(part.rpartition(":")[2]) for part in trio.url.split("//")[1].split("/")[0].split(",")]
-
-        async with AsyncExitStack() as stack:
-
-            def make() -> Client:
-                asked = Sentinel([("127.0.0.1", port) for port in ports], socket_timeout=0.5)
-                for one in asked.sentinels:
-                    stack.push_async_callback(one.aclose)
-                return asked.master_for(MASTER)
-
-            async with pair(make) as two:
-                trio.master().kill()
-                await until(lambda: not two.listener.is_hearing, "the loss is noticed")
-                await two.understood(30)
+        async with pair(lambda: open_client(trio.url)) as two:
+            trio.master().kill()
+            await until(lambda: not two.listener.is_hearing, "the loss is noticed")
+            await two.understood(30)
     finally:
         trio.close()

@@ -8,11 +8,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-from redis.asyncio import Redis as Client
 from tests.inside import until
 from tests.rig.redis import Redis
 
 from llm_scheduler.brokers.redis.channel import RedisChannel
+from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, TaskId
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.feed import Missed, TaskChanged, TaskDelta
@@ -41,7 +41,7 @@ class Process:
     """A feed with a connection of its own."""
 
     def __init__(self, server: Redis) -> None:
-        self.client = Client.from_url(server.url)
+        self.client = open_client(server.url)
         self.channel = RedisChannel(self.client, "t:")
         self.feed = SharedFeed(LocalFeed(), self.channel, SystemClock())
 

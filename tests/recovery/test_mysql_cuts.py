@@ -158,7 +158,8 @@ async def test_a_transaction_that_a_lost_connection_left_open_is_ended(proxy: Pr
 
         assert won is not None
         assert time.monotonic() - began_at_s < 2.5
-        assert await scene.complete(won) == (True, Status.COMPLETED)
+        ended = await scene.complete(won)
+        assert (ended.is_accepted, ended.status) == (True, Status.COMPLETED)
 
 
 async def test_without_a_server_callers_are_told_within_seconds_and_it_resumes(proxy: Proxy, tmp_path: Path) -> None:

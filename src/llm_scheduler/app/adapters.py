@@ -5,7 +5,7 @@ A test puts something between by overriding one of the methods.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -90,11 +90,7 @@ class Adapters:
             _log.warning("index_away", consequence="submits are taken, nothing new starts")
 
     def _make_channel(self) -> Channel:
-        return (
-            LocalChannel()
-            if self.client is None
-            else RedisChannel(cast("Any", self.client), self.settings.redis_prefix)
-        )
+        return LocalChannel() if self.client is None else RedisChannel(self.client, self.settings.redis_prefix)
 
     def _make_feed(self) -> LocalFeed | SharedFeed:
         local = LocalFeed()

@@ -21,7 +21,7 @@ from llm_scheduler.brokers.redis.line import FAULTS, Line, Pause, connected
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_scheduler.brokers.redis.line import AnyClient
+    from llm_scheduler.brokers.redis.connection import Client
 
 _log = structlog.get_logger(__name__)
 GATHER_S: Final = 0.005
@@ -37,12 +37,11 @@ class RedisChannel:
     """See `ports.channel.Channel`.
 
     Args:
-        client: any `redis.asyncio` client: single, of a Sentinel, of a Cluster; the channel only learns from it
-            where to connect, and never closes it.
+        client: what `open_client` gives; the channel only learns from it where to connect, and never closes it.
         prefix: goes before every topic; different installations on one Redis need different ones.
     """
 
-    def __init__(self, client: AnyClient, prefix: str) -> None:
+    def __init__(self, client: Client, prefix: str) -> None:
         self._client, self._prefix = client, prefix
         self._outgoing = Outgoing(secrets.token_bytes(8))
         self._hearing = Hearing(client, prefix, self._outgoing.sender)
@@ -123,6 +122,8 @@ class RedisChannel:
             except FAULTS as error:
                 if self.is_sending:
                     _log.warning("channel_cannot_send", error=str(error) or type(error).__name__)
+            except Exception:  # noqa: BLE001 - the outermost place, logged
+                _log.exception("channel_broke")
             finally:
                 self.is_sending = False
                 if line is not None:

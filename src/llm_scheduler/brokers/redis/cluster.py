@@ -59,10 +59,14 @@ class ClusterClient:
         raise RedisConnectionError("the slot keeps moving")
 
     def pubsub(self) -> Any:
-        """A subscription at one of the nodes, another one each time: every node hears what is published anywhere."""
+        """A subscription at one of the nodes."""
+        return self.a_server().pubsub()
+
+    def a_server(self) -> Any:
+        """The client of one node, another one each time: every node hears what is published anywhere."""
         addresses = list(dict.fromkeys([*(address for _, _, address in self._ranges), *self._hosts]))
         self._turn += 1
-        return self._node(addresses[self._turn % len(addresses)]).pubsub()
+        return self._node(addresses[self._turn % len(addresses)])
 
     async def aclose(self) -> None:
         """Let go of all connections."""

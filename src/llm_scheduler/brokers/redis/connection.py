@@ -39,6 +39,10 @@ class Client(Protocol):
         """A subscription with a connection of its own."""
         ...
 
+    def a_server(self) -> Redis:
+        """One that hears and tells all messages; of several, another one each time."""
+        ...
+
     async def aclose(self) -> None:
         """Let go of all connections."""
         ...
@@ -126,7 +130,7 @@ def open_client(url: str) -> Client:
 
     if address.kind == "cluster":
         return ClusterClient(address.hosts, connect)
-    return cast("Client", connect(address.hosts[0]))
+    return _OneServer(connect(address.hosts[0]))
 
 
 def _of_sentinels(address: Address, settings: dict[str, Any]) -> Client:
@@ -143,15 +147,18 @@ def _of_sentinels(address: Address, settings: dict[str, Any]) -> Client:
     master = sentinel.master_for(
         address.master, Redis, db=address.database, ssl=address.is_tls, retry=Retry(NoBackoff(), 0), **settings
     )
-    return _MasterClient(master, sentinel.sentinels)
+    return _OneServer(master, sentinel.sentinels)
 
 
-class _MasterClient:
-    """The master's client, which closes the sentinels' as well."""
+class _OneServer:
+    """The client of one server at a time; closes those of the sentinels that name it as well."""
 
-    def __init__(self, master: Client, sentinels: Sequence[Client]) -> None:
-        self.execute_command, self.pubsub = master.execute_command, master.pubsub
-        self._clients = (master, *sentinels)
+    def __init__(self, server: Redis, sentinels: Sequence[Redis] = ()) -> None:
+        self.execute_command, self.pubsub = cast("Any", server).execute_command, cast("Any", server).pubsub
+        self._clients = (server, *sentinels)
+
+    def a_server(self) -> Redis:
+        return self._clients[0]
 
     async def aclose(self) -> None:
         for client in self._clients:

@@ -13,7 +13,7 @@ from llm_scheduler.brokers.redis.line import FAULTS, Line, Pause, connected
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_scheduler.brokers.redis.line import AnyClient
+    from llm_scheduler.brokers.redis.connection import Client
 
 _log = structlog.get_logger(__name__)
 _PING_AFTER_S: Final = 1.0
@@ -25,7 +25,7 @@ _GAPS_APART_S: Final = 0.25
 class Hearing:
     """Subscribes to what somebody listens to, and to nothing else."""
 
-    def __init__(self, client: AnyClient, prefix: str, own: bytes) -> None:
+    def __init__(self, client: Client, prefix: str, own: bytes) -> None:
         self._client, self._prefix, self._own = client, prefix, own
         self._hearers: dict[str, list[Callable[[bytes], None]]] = {}
         self._incoming: dict[str, Incoming] = {}
@@ -80,6 +80,8 @@ class Hearing:
             except FAULTS as error:
                 if self.is_connected:
                     _log.warning("channel_cannot_hear", error=str(error) or type(error).__name__)
+            except Exception:  # noqa: BLE001 - the outermost place, logged
+                _log.exception("channel_broke")
             finally:
                 self.is_connected = False
                 if line is not None:

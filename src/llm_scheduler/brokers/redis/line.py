@@ -7,8 +7,6 @@ import contextlib
 import random
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from redis.asyncio import Redis
-from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
@@ -19,7 +17,7 @@ if TYPE_CHECKING:
 
     from redis.asyncio.connection import AbstractConnection
 
-    AnyClient = Redis | RedisCluster
+    from llm_scheduler.brokers.redis.connection import Client
 
 FAULTS: Final = (RedisError, OSError, TimeoutError)
 """What a server that is away looks like."""
@@ -72,21 +70,15 @@ class Line:
             await self._connection.disconnect(nowait=True)
 
 
-async def connected(client: AnyClient) -> Line:
+async def connected(client: Client) -> Line:
     """A connection of one's own to where the client's commands go; within two seconds.
 
     Raises:
         RedisError, OSError, TimeoutError: it is away.
     """
     async with asyncio.timeout(_CONNECT_S):
-        if isinstance(client, RedisCluster):
-            await client.initialize()
-            # A replica will do as well, so that a dead master does not stand in the way.
-            node = random.choice(client.get_nodes())  # noqa: S311 - any will do
-            kind, options = node.connection_class, node.connection_kwargs
-        else:
-            kind, options = client.connection_pool.connection_class, client.connection_pool.connection_kwargs
-        connection = _unassisted(kind, options)
+        pool = client.a_server().connection_pool
+        connection = _unassisted(pool.connection_class, pool.connection_kwargs)
         try:
             await connection.connect()
         except BaseException:
