@@ -67,7 +67,14 @@ class Trapped(Installation):
         return self.trap.wrap("store", super()._make_store())
 
     def _make_broker(self) -> Any:
+        """The trap is between the guard and the index; the one in memory gets a guard, for here it fails."""
+        return self._guarded(self._index_in_memory()) if self.client is None else super()._make_broker()
+
+    def _index_in_memory(self) -> Any:
         return self.trap.wrap("broker", super()._make_broker())
+
+    def _make_index(self, client: Any) -> Any:
+        return self.trap.wrap("broker", super()._make_index(client))
 
 
 class Process:

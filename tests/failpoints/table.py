@@ -159,32 +159,6 @@ def _outages() -> list[Case]:
     ]
 
 
-_TELLS_CALLER: Final = "a caller is told that the index is away, although the record took what it asked"
-KNOWN: Final = {
-    **dict.fromkeys(
-        (
-            "S3 plain: refuse broker.enqueue",
-            "S4 plain: lose reply broker.enqueue",
-            "S3 plain: refuse broker.enqueue#3",
-            "S4 plain: lose reply broker.enqueue#3",
-            "S5 plain: away 1.5 s broker.enqueue",
-            "S5 plain: refuse broker.enqueue×4",
-            "L4 slow: away 1.5 s broker.claim",
-            "C1 cancel_waiting: refuse broker.remove",
-            "C1 cancel_waiting: lose reply broker.remove",
-            "S3 priority: refuse broker.remove",
-            "S3 priority: lose reply broker.remove",
-        ),
-        _TELLS_CALLER,
-    ),
-    **dict.fromkeys(
-        ("P4 limited: refuse broker.throttle", "P4 limited: lose reply broker.throttle"),
-        "a 429 while the index is away breaks the attempt: its row stays running for as long as the process lives",
-    ),
-}
-"""Cases that are known to fail, and why. One that passes must be taken off."""
-
-
 _LOST_AT: Final = (
     ("plain", "store", "submit"),
     ("plain", "broker", "enqueue"),

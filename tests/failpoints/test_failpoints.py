@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.failpoints.table import KNOWN, Case, cases
+from tests.failpoints.table import Case, cases, shared_cases
 from tests.failpoints.verdict import wrongs
 from tests.live import ROOT
 
@@ -27,24 +27,37 @@ def played(chosen: list[Case], folder: Path, *options: str) -> dict[str, list[st
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
-        timeout=540,
+        timeout=3_500,
     )
     assert done.returncode == 0
     codes = {told["name"]: told["codes"] for told in map(json.loads, done.stdout.splitlines())}
     return {case.name: wrongs(case, places[case.name], codes.get(case.name, [])) for case in chosen}
 
 
+def judged(chosen: list[Case], folder: Path, capsys: pytest.CaptureFixture[str], *options: str) -> None:
+    """Play them, print how many were covered, and fail with what is wrong."""
+    failures = {name: found for name, found in played(chosen, folder, *options).items() if found}
+    missed = sum("the point was never met" in found for found in failures.values())
+    with capsys.disabled():
+        print(f"\nfail points: {len(chosen) - missed} covered / {len(chosen)}, {len(failures)} failures")
+
+    assert not failures, "\n".join(f"{name}: {'; '.join(found)}" for name, found in failures.items())
+
+
 @pytest.mark.timeout(600)
 def test_no_fail_point_loses_doubles_or_leaks_anything(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """One process on SQLite: it dies, loses a reply, is refused or comes late at each step of each journey."""
-    chosen = cases()
-    verdicts = played(chosen, tmp_path)
-    failures = {name: found for name, found in verdicts.items() if found and name not in KNOWN}
-    never_met = sum("the point was never met" in found for found in verdicts.values())
-    known = sum(bool(verdicts[name]) for name in KNOWN)
-    with capsys.disabled():
-        covered = f"{len(chosen) - never_met} covered / {len(chosen)}"
-        print(f"\nfail points: {covered}, {len(failures)} failures, {known} known to fail")
+    judged(cases(), tmp_path, capsys)
 
-    assert not failures, "\n".join(f"{name}: {'; '.join(found)}" for name, found in failures.items())
-    assert known == len(KNOWN), f"pass now: {[name for name in KNOWN if not verdicts[name]]}"
+
+@pytest.mark.timeout(600)
+def test_no_fail_point_of_two_processes_does_either(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On MariaDB and Redis, every fifth: the mate keeps house meanwhile, and takes over from the dead."""
+    judged(shared_cases()[::5], tmp_path, capsys, "--maria")
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3600)
+def test_every_fail_point_of_two_processes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """All of them."""
+    judged(shared_cases(), tmp_path, capsys, "--maria")

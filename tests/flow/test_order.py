@@ -50,6 +50,7 @@ async def test_tenants_share_by_their_weights(tmp_path: Path) -> None:
     async with inside(tmp_path / "data") as it:
         for number, weight in ((2, 1.0), (3, 1.0), (4, 2.0)):
             await it.store.save_tenant(Tenant(TenantId(number), f"tenant-{number}", weight))
+        await it.models.changed()
         await it.models.load()
         model = await it.add_model(max_workers=4, strategy="fair", config={"ledger": str(ledger)})
         await it.models.pause("m", DEFAULT_TENANT)

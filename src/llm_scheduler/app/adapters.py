@@ -77,9 +77,12 @@ class Adapters:
         )
 
     def _make_broker(self) -> Broker:
-        if self.client is None:
-            return MemoryBroker(self.clock)
-        index = RedisBroker(self.client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+        return MemoryBroker(self.clock) if self.client is None else self._guarded(self._make_index(self.client))
+
+    def _make_index(self, client: Client) -> Broker:
+        return RedisBroker(client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+
+    def _guarded(self, index: Broker) -> GuardedBroker:
         return GuardedBroker(index, self.clock, lambda: self.loops.note_lost(), self._broker_changed)
 
     def _broker_changed(self, is_available: bool) -> None:
