@@ -58,7 +58,7 @@ class Trap:
 
     def __init__(self, point: Point | None, log: Path, settings: Mapping[str, str]) -> None:
         self.point, self._log, self._settings = point, log, settings
-        self._remembered: dict[bytes, bytes] = {}
+        self._remembered: dict[bytes, tuple[int, bytes]] = {}
         self.is_set = False
         self._calls = 0
         self._away_until_s = 0.0
@@ -99,15 +99,15 @@ class Trap:
         """Take a copy of the index, for `rewind`."""
         if self.point is not None and self.point.action == "rewind":
             with self._redis() as redis:
-                self._remembered = {key: redis.dump(key) for key in self._keys(redis)}  # type: ignore[misc]
+                self._remembered = {key: (max(0, redis.pexpiretime(key)), redis.dump(key)) for key in self._keys(redis)}  # type: ignore[misc]
 
     def _lose(self) -> None:
         """Empty the index, or put it back to what is remembered."""
         with self._redis() as redis:
             for key in self._keys(redis):
                 redis.delete(key)
-            for key, value in self._remembered.items():
-                redis.restore(key, 0, value)
+            for key, (expires_ms, value) in self._remembered.items():
+                redis.restore(key, expires_ms, value, absttl=bool(expires_ms))
 
     def _redis(self) -> Redis:
         return Redis.from_url(self._settings["redis_url"])

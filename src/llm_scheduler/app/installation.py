@@ -111,7 +111,7 @@ class Installation(Adapters):
         self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
         self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__, self._confer, settings.role)
-        self.index = Index(self.store, self.broker, self.catalogue, self.clock, self.meter)
+        self.index = Index(self.store, self.broker, self.catalogue, self.clock, self.meter, self.models.renew)
         self.upkeep = Upkeep(self.store, self.broker, self.catalogue, self.index, self.clock, self.feed, self.meter)
         self.loops = UpkeepLoops(
             self.upkeep,

@@ -14,7 +14,7 @@ import structlog
 from llm_scheduler.domain.session import CLAIM_GRACE_S
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from llm_scheduler.domain.ids import Millis, SessionId, TaskId
     from llm_scheduler.domain.task import WaitingTask
@@ -36,10 +36,21 @@ Held = tuple["TaskId", int, "SessionId"]
 
 
 class Index:
-    """The one place that repairs the broker from the store."""
+    """The one place that repairs the broker from the store.
 
-    def __init__(self, store: Store, broker: Broker, catalogue: Catalogue, clock: Clock, meter: Meter) -> None:
-        self._store, self._broker, self._catalogue = store, broker, catalogue
+    `renew` takes the catalogue over from the record: whatever lost the index may have brought old copies back.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        clock: Clock,
+        meter: Meter,
+        renew: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._store, self._broker, self._catalogue, self._renew = store, broker, catalogue, renew
         self._clock, self._meter = clock, meter
         self._pulses: dict[int, Pulse] = {}
         self._walked_to: Place | None = None
@@ -56,7 +67,10 @@ class Index:
         elif all(one.epoch is not None for one in pulses):
             return False
         token = await self._broker.begin_rebuild(is_forced=bool(went_back))
-        return token is not None and await self.rebuild(token)
+        if token is None:
+            return False
+        await self._renew()
+        return await self.rebuild(token)
 
     def _went_back(self, pulse: Pulse) -> bool:
         before = self._pulses.get(pulse.shard)

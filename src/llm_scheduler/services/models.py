@@ -102,6 +102,11 @@ class Models:
         if self._cache is not None:
             await self._cache.drop([CATALOGUE_KEY])
 
+    async def renew(self) -> None:
+        """Take over what the record says, past caches that may have gone back in time with their server."""
+        await self.changed()
+        await self.load()
+
     def list(self) -> list[Model]:
         """All, by name; secrets in their configs are sealed."""
         return self._catalogue.models()

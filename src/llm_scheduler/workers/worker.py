@@ -148,7 +148,7 @@ class Worker:
         if all(by_id(claim.lane) is not None for claim in claims):
             return claims
         try:
-            await tools.models.load()
+            await tools.models.renew()
         except SchedulerError as error:
             _log.warning("models_not_loaded", error=str(error))
         unknown = [claim for claim in claims if by_id(claim.lane) is None]
