@@ -1,12 +1,12 @@
 """Group commit over a connection: everything that waits goes into one transaction.
 
 While a transaction is on its way the next operations gather, and for two milliseconds more if several did
-before; one that comes alone goes at once. When the connection is lost before COMMIT was sent, nothing
-was written and the batch is done again. When it is lost after, nobody knows: the old connection is ended on the server, and the mark of the transaction (the first row
-with an id of its own that it inserted) tells. The mark is read with a lock, so that a commit under way
-is waited for. Is it there, the outcomes found before the commit hold; is it not, the batch is done
-again. Transactions without a mark may be done twice without harm: they change a priority, a model, a
-tenant, or delete what may be deleted.
+before; one that comes alone goes at once. When the connection is lost before COMMIT was sent, nothing was
+written and the batch is done again. When it is lost after, nobody knows: the old connection is ended on the
+server, and the mark of the transaction (the first row with an id of its own that it inserted) tells. The
+mark is read with a lock, so that a commit under way is waited for. Is it there, the outcomes found before
+the commit hold; is it not, the batch is done again. Transactions without a mark may be done twice without
+harm: they change a priority, a model, a tenant, or delete what may be deleted.
 """
 
 from __future__ import annotations
