@@ -73,7 +73,7 @@ class Ours:
 
     def _enqueue(self) -> Reading:
         jobs = 2 * self._stage.plan.tasks
-        with self._running(0) as house:
+        with self.running(0) as house:
             house.add_scripted()
             house.pause()
             reading = Reading({"bulk": jobs / house.fill(jobs), "enqueue": jobs / asyncio.run(house.post(jobs))})
@@ -83,7 +83,7 @@ class Ours:
 
     def _drain(self) -> Reading:
         jobs = 2 * self._stage.plan.tasks
-        with self._running(self._workers) as house:
+        with self.running(self._workers) as house:
             house.add_scripted(self._stage.ledger, self._stage.plan.concurrency * self._workers)
             house.pause()
             house.fill(jobs)
@@ -99,7 +99,7 @@ class Ours:
 
     def _llm(self) -> Reading:
         plan = self._stage.plan
-        with self._stage.provider(plan.delay_ms) as provider, self._running(self._workers) as house:
+        with self._stage.provider(plan.delay_ms) as provider, self.running(self._workers) as house:
             house.add_openai(provider, plan.concurrency * self._workers)
             house.pause()
             house.fill(plan.tasks)
@@ -110,7 +110,7 @@ class Ours:
 
     def _idle(self) -> Reading:
         reading = Reading()
-        with self._stage.provider(0) as provider, self._running(self._workers) as house:
+        with self._stage.provider(0) as provider, self.running(self._workers) as house:
             house.add_openai(provider, self._stage.plan.concurrency)
             for number in range(1, self._stage.plan.idle_calls + WARM_CALLS + 1):
                 time.sleep(random_pause_s(0.05, self._random.random))
@@ -127,7 +127,7 @@ class Ours:
 
     def _memory(self) -> Reading:
         jobs = self._stage.plan.memory_jobs
-        with self._running(0) as house:
+        with self.running(0) as house:
             house.add_scripted()
             if not self._is_cluster:
                 house.pause()
@@ -139,7 +139,7 @@ class Ours:
         return Reading(figures)
 
     @contextlib.contextmanager
-    def _running(self, workers: int) -> Iterator[_House]:
+    def running(self, workers: int) -> Iterator[_House]:
         """A new installation whose processes are all there."""
         folder = self._folder
         settings = {"secret_key": SEAL_KEY}
