@@ -31,6 +31,12 @@ async def test_a_session_that_beats_in_time_stays_alive(scene: Scene) -> None:
     assert session.heartbeat_at == NOON + 9_000
 
 
+async def test_a_session_tells_the_role_of_its_process(scene: Scene) -> None:
+    await scene.store.open_session("front", 2, "1.0", "api")
+
+    assert [session.role for session in await scene.store.sessions()] == ["api", "all"]
+
+
 async def test_a_buried_session_learns_that_it_is_fenced(scene: Scene) -> None:
     other = await scene.lose_worker()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from llm_scheduler.cli.connection import Connection
 
 _SHOWN_ERRORS: Final = 5
+_SHOWN_WORKERS: Final = 3
 _PATIENCE_S: Final = 120.0
 
 
@@ -142,13 +144,16 @@ def _percentiles(values: dict[str, int | None]) -> str:
 
 
 def _workers(workers: list[dict[str, Any]]) -> str:
-    each = [
-        f"{worker['host']}:{worker['pid']} runs {worker['running']}, "
-        f"{worker['cpu_percent']:.0f} % CPU, {worker['rss_bytes'] / 2**20:.0f} MiB"
-        for worker in workers[:3]
-    ]
-    more = f" and {len(workers) - 3} more" if len(workers) > 3 else ""
-    return f"workers: {'; '.join(each) or 'none'}{more}"
+    each = [_worker(worker) for worker in workers[:_SHOWN_WORKERS]]
+    rest = Counter(worker["role"] for worker in workers[_SHOWN_WORKERS:])
+    more = f" and {', '.join(f'{number} {role}' for role, number in rest.items())} more" if rest else ""
+    return f"processes: {'; '.join(each) or 'none'}{more}"
+
+
+def _worker(worker: dict[str, Any]) -> str:
+    runs = "" if worker["role"] == "api" else f"runs {worker['running']}, "
+    load = f"{worker['cpu_percent']:.0f} % CPU, {worker['rss_bytes'] / 2**20:.0f} MiB"
+    return f"{worker['host']}:{worker['pid']} ({worker['role']}) {runs}{load}"
 
 
 def _why(task: dict[str, Any]) -> str:

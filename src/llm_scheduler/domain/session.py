@@ -23,7 +23,7 @@ MAX_CRASHES: Final = 3
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A process that runs tasks."""
+    """One start of a process; with role `api` it runs no tasks."""
 
     id: SessionId
     host: str

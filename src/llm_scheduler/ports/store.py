@@ -227,7 +227,7 @@ class SessionMoves(Protocol):
         ...
 
     async def sessions(self, *, alive_only: bool = True) -> Sequence[Session]:
-        """Worker processes, newest first."""
+        """Processes of every role, newest first."""
         ...
 
 

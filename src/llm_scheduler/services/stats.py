@@ -51,7 +51,7 @@ class Stats:
             {status: counts.get(status, 0) for status in Status},
             await self._store.recent(WINDOW_S),
             await self._broker.depths(),
-            await self._store.sessions(),
+            await self.workers(),
             self._clock.now(),
         )
         ended = self._clock.monotonic_s()
@@ -69,5 +69,5 @@ class Stats:
         return await self._store.usage(group_by, since, until)
 
     async def workers(self) -> Sequence[Session]:
-        """Sessions that are alive."""
-        return await self._store.sessions()
+        """Sessions that are alive: those that run tasks first, newest first among each kind."""
+        return sorted(await self._store.sessions(), key=lambda session: session.role == "api")

@@ -156,3 +156,16 @@ async def test_figures_have_the_shape_of_the_document(api: Scene) -> None:
     assert daily[-1]["failed_tasks"] == 1
     assert (usage["group_by"], usage["items"][0]["group"], usage["items"][0]["failed"]) == ("model", "m", 1)
     assert workers[0]["host"] == "here"
+
+
+async def test_processes_tell_their_role_and_those_that_run_tasks_come_first(api: Scene) -> None:
+    for role in ("worker", "all", "api"):
+        await api.parts.store.open_session(f"{role}-host", 1, "0", role)
+
+    workers = (await api.http.get("/api/v1/workers")).json()["items"]
+    overview = (await api.http.get("/api/v1/stats/overview")).json()
+
+    assert [(worker["host"], worker["role"]) for worker in workers] == [
+        ("all-host", "all"), ("worker-host", "worker"), ("api-host", "api"),
+    ]  # fmt: skip
+    assert [worker["role"] for worker in overview["workers"]] == ["all", "worker", "api"]

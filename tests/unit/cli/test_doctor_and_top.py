@@ -28,7 +28,10 @@ def overview() -> dict[str, Any]:
         "usage": {"prompt_tokens": 0, "completion_tokens": 600, "total_tokens": 600},
         "cost_microusd": 4200,
         "queues": [{"model": "toy", "waiting": 12, "running": 3, "by_priority": {}, "oldest_queued_at": NOW}],
-        "workers": [{"host": "box", "pid": 7, "running": 3, "cpu_percent": 41.0, "rss_bytes": 2**27}],
+        "workers": [
+            {"host": "box", "pid": 7, "role": "worker", "running": 3, "cpu_percent": 41.0, "rss_bytes": 2**27},
+            {"host": "front", "pid": 8, "role": "api", "running": 0, "cpu_percent": 9.0, "rss_bytes": 2**26},
+        ],
     }
 
 
@@ -47,7 +50,7 @@ def test_top_once_shows_counts_rates_models_and_dead_letters() -> None:
     assert result.exit_code == 0
     assert "queued 12" in result.stdout
     assert "20.0 tasks/min (10.0 % failed) · 2.0 tokens/s · run p50 840 ms p95 2.1 s" in result.stdout
-    assert "box:7 runs 3, 41 % CPU, 128 MiB" in result.stdout
+    assert "processes: box:7 (worker) runs 3, 41 % CPU, 128 MiB; front:8 (api) 9 % CPU, 64 MiB" in result.stdout
     assert "1 m 00 s" in result.stdout
     assert "overloaded: Too much." in result.stdout
 

@@ -75,7 +75,7 @@ async def usage(request: Request) -> Answer:
 
 @router.get("/api/v1/workers", **operation(Tag.STATS, "List workers", answers={200: WorkerList}, problems=(503,)))
 async def workers(request: Request) -> Answer:
-    """Processes that run tasks and are alive."""
+    """Processes that are alive, those that run tasks first."""
     caller = caller_of(request)
     no_query(request)
     sessions = await caller.parts.stats.workers()

@@ -71,11 +71,12 @@ class QueueShown(Shown):
 
 
 class WorkerShown(Shown):
-    """A process that runs tasks."""
+    """A process; one whose role is `api` runs no tasks."""
 
     id: int
     host: str
     pid: int
+    role: Literal["all", "api", "worker"]
     version: str
     is_alive: bool
     running: int
@@ -86,7 +87,7 @@ class WorkerShown(Shown):
 
 
 class WorkerList(Shown):
-    """Processes that are alive, newest first."""
+    """Processes that are alive: those that run tasks, then those of the API; newest first among each."""
 
     items: list[WorkerShown]
     next_cursor: str | None
@@ -153,6 +154,7 @@ def worker_json(session: Session) -> dict[str, object]:
         "id": session.id,
         "host": session.host,
         "pid": session.pid,
+        "role": session.role,
         "version": session.version,
         "is_alive": session.is_alive,
         "running": session.running,

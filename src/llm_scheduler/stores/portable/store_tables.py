@@ -55,7 +55,7 @@ class TableCalls(Access):
         return await self._write(lambda transaction: registry.bury(transaction, ttl_s), is_loose=True)
 
     async def sessions(self, *, alive_only: bool = True) -> Sequence[Session]:
-        """Worker processes, newest first."""
+        """Processes of every role, newest first."""
         rows = await self._read(lambda reader: reader.rows(SESSION_COLUMNS, SESSIONS, (int(alive_only), ALL)))
         return [session_of(row) for row in rows]
 
