@@ -201,3 +201,41 @@ async def test_a_frozen_server_holds_nobody_for_long(proxy: Proxy, tmp_path: Pat
         assert took_s < 8
         await scene.store.ping()
         assert await scene.start(task_id) is not None
+
+
+async def test_while_the_outcome_of_a_commit_is_unknown_others_are_not_held(proxy: Proxy, tmp_path: Path) -> None:
+    async with through(proxy, tmp_path) as scene:
+        (task_id,) = await scene.submitted()
+        trap = proxy.trap(b"COMMIT", Fate.MUTE)
+        unknown = asyncio.ensure_future(scene.start(task_id))
+        assert await asyncio.to_thread(trap.wait, 5)
+        proxy.freeze()
+
+        began_at_s = time.monotonic()
+        with pytest.raises(StoreUnavailableError):
+            await scene.store.ping()
+        took_s = time.monotonic() - began_at_s
+        is_still_unknown = not unknown.done()
+        proxy.thaw()
+
+        assert took_s < 8
+        assert is_still_unknown
+        assert await unknown is not None
+        assert [one.attempt for one in await scene.store.attempts(task_id)] == [1]
+
+
+async def test_it_closes_though_all_who_waited_have_left(proxy: Proxy, tmp_path: Path) -> None:
+    async with through(proxy, tmp_path) as scene:
+        (task_id,) = await scene.submitted()
+        trap = proxy.trap(b"INSERT INTO attempts", Fate.HOLD)
+        running = asyncio.ensure_future(scene.start(task_id))
+        assert await asyncio.to_thread(trap.wait, 5)
+        waiting = asyncio.ensure_future(scene.store.ping())
+        await asyncio.sleep(0)
+        closing = asyncio.ensure_future(scene.store.close())
+        await asyncio.sleep(0)
+        waiting.cancel()
+        trap.release()
+        async with asyncio.timeout(5):
+            await closing
+        assert await running is not None

@@ -125,10 +125,11 @@ class Committer:
 
     async def _serve(self) -> None:
         while self._jobs or not self._is_closed:
+            self._wake.clear()
             batch = self._gather()
             if not batch:
-                self._wake.clear()
-                await self._wake.wait()
+                if not self._is_closed:  # closing has rung already, if callers that left were all that waited
+                    await self._wake.wait()
                 continue
             loose = [job for job in batch if job.kind == LOOSE]
             for job in loose:
@@ -149,6 +150,12 @@ class Committer:
                 batch.append(job)
                 weight += job.weight
         return batch
+
+    def refuse_waiting(self, told: StoreUnavailableError) -> None:
+        """Let go whoever waits behind a batch that the server keeps silent about."""
+        while self._jobs:
+            if not (future := self._jobs.popleft().future).done():
+                future.set_exception(told)
 
     def _answer(self, batch: Sequence[Job], outcomes: list[Any]) -> None:
         self._meter.committed(len(batch))
@@ -322,13 +329,16 @@ class _Attempts:
 
     async def _settled(self, unknown: _Unknown) -> list[Any] | None:
         """The outcomes, if the commit is found; None: it is not, so do it again."""
-        give_up_at_s = time.monotonic() + UNKNOWN_PATIENCE_S
+        began_at_s = time.monotonic()
         while unknown.mark is not None:
             try:
                 is_written = await self._committer.is_written(unknown.mark)
             except (MySQLError, OSError, TimeoutError) as error:
-                if time.monotonic() > give_up_at_s:
+                waited_s = time.monotonic() - began_at_s
+                if isinstance(error, TimeoutError) or waited_s > PATIENCE_S:
                     self._committer.is_down = True
+                    self._committer.refuse_waiting(outage(error))
+                if waited_s > UNKNOWN_PATIENCE_S:
                     why = "the connection was lost during a commit, and nobody can tell whether it was written."
                     told = StoreUnavailableError(why)
                     told.__cause__ = error
@@ -336,6 +346,7 @@ class _Attempts:
                 await self._rest()
             else:
                 _log.info("commit_settled", is_written=is_written)
+                self._committer.is_down = False
                 return unknown.outcomes if is_written else None
         return None
 
