@@ -78,8 +78,10 @@ class Process:
             self.kill()
 
     def freeze(self) -> None:
-        """Stop it in its tracks (SIGSTOP)."""
+        """Stop it in its tracks (SIGSTOP); returns when every thread of it stands."""
         self.send(signal.SIGSTOP)
+        if self.is_running:
+            os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
 
     def thaw(self) -> None:
         """Let it go on."""

@@ -330,6 +330,8 @@ class _Attempts:
     async def _settled(self, unknown: _Unknown) -> list[Any] | None:
         """The outcomes, if the commit is found; None: it is not, so do it again."""
         began_at_s = time.monotonic()
+        if isinstance(unknown.__cause__, TimeoutError):
+            self._committer.refuse_waiting(outage(unknown.__cause__))
         while unknown.mark is not None:
             try:
                 is_written = await self._committer.is_written(unknown.mark)
