@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 POOL: Final = 8
 
 T = TypeVar("T")
+_REST: Final = ""
+_APART: Final = ("submit", "record")
+"""Kinds of moves that have a connection of their own, as far as the pool allows."""
 
 
 class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
@@ -52,8 +55,9 @@ class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
         self._clock, self._meter, self._pool = clock, meter, max(pool, 2)
         self._server = Server(parse(url), clock)
         self._read_address = None if read_url is None else parse(read_url)
-        self._bulk: Committer | None = None
-        self._moves: Committer | None = None
+        self._by_kind: dict[str, Committer] = {}
+        """Who writes `submit`, so that a bulk does not stand before the others; who `record`, so that the ends of
+        calls do not wait for the starts of others; and `` all else."""
         self._readers: Readers | None = None
         self._replica: Replica | None = None
 
@@ -65,19 +69,16 @@ class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
         """
         connection = await migrating.prepare(self._server)
         ids = IdBlocks()
-        shared = 1 if self._pool == 2 else 2
-        self._readers = Readers(self._server, self._pool - shared)
-        self._moves = Committer(self._server, self._clock, self._meter, ids, self._readers)
-        self._bulk = self._moves
-        if shared == 2:
-            self._bulk = Committer(self._server, self._clock, self._meter, ids, self._readers)
-            self._bulk.begin()
-        self._moves.begin(connection)
+        apart = _APART[: max(0, min(len(_APART), self._pool - 2))]
+        self._readers = Readers(self._server, self._pool - 1 - len(apart))
+        for kind in (_REST, *apart):
+            self._by_kind[kind] = Committer(self._server, self._clock, self._meter, ids, self._readers)
+            self._by_kind[kind].begin(connection if kind == _REST else None)
         if self._read_address is not None:
             self._replica = Replica(Server(self._read_address), max(self._pool // 2, 1), self._committers())
 
     def _committers(self) -> list[Committer]:
-        return [one for one in dict.fromkeys((self._moves, self._bulk)) if one is not None]
+        return list(self._by_kind.values())
 
     async def close(self) -> None:
         """Write what waits, then let go."""
@@ -102,7 +103,7 @@ class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
         return sum(one.is_connected for one in self._committers()) + sum(len(one) for one in pools if one is not None)
 
     async def _merge(self, kind: str, payload: Any) -> Any:
-        committer = self._bulk if kind == "submit" else self._moves
+        committer = self._by_kind.get(kind) or self._by_kind.get(_REST)
         if committer is None:
             raise StoreUnavailableError("it is not open.")
         return await committer.put(kind, payload)
