@@ -13,6 +13,8 @@ from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
+from llm_scheduler.brokers.redis.heeding import heeding
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -43,8 +45,8 @@ class ClusterClient:
         for _ in range(_HOPS):
             try:
                 if asked is not None:
-                    return await self._ask(asked, args)
-                return await self._node(address).execute_command(*args)
+                    return await heeding(self._ask(asked, args))
+                return await heeding(self._node(address).execute_command(*args))
             except MovedError as moved:
                 address, asked = self._named(moved, address), None
                 self._moved[slot] = address
@@ -131,7 +133,7 @@ class ClusterClient:
 
     async def _slots_of(self, address: Address) -> list[tuple[int, int, Address]]:
         try:
-            ranges = await self._node(address).execute_command("CLUSTER", "SLOTS")
+            ranges = await heeding(self._node(address).execute_command("CLUSTER", "SLOTS"))
         except (RedisError, OSError) as error:
             raise RedisConnectionError(str(error)) from error
         found: list[tuple[int, int, Address]] = []

@@ -22,6 +22,7 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from llm_scheduler.brokers.redis.cluster import ClusterClient
+from llm_scheduler.brokers.redis.heeding import heeding
 from llm_scheduler.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -154,8 +155,14 @@ class _OneServer:
     """The client of one server at a time; closes those of the sentinels that name it as well."""
 
     def __init__(self, server: Redis, sentinels: Sequence[Redis] = ()) -> None:
-        self.execute_command, self.pubsub = cast("Any", server).execute_command, cast("Any", server).pubsub
+        self._server = cast("Any", server)
         self._clients = (server, *sentinels)
+
+    async def execute_command(self, *args: Any) -> Any:
+        return await heeding(self._server.execute_command(*args))
+
+    def pubsub(self) -> Any:
+        return self._server.pubsub()
 
     def a_server(self) -> Redis:
         return self._clients[0]

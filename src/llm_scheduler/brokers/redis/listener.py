@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from redis.exceptions import RedisError
 
+from llm_scheduler.brokers.redis.heeding import heeding
+
 if TYPE_CHECKING:
     from llm_scheduler.brokers.bell import Bell
     from llm_scheduler.brokers.redis.connection import Client
@@ -59,15 +61,15 @@ class Listener:
     async def _hear(self, subscription: Any) -> None:
         """Ring until the connection is dead."""
         async with asyncio.timeout(SILENCE_S):
-            await subscription.subscribe(self._channel)
+            await heeding(subscription.subscribe(self._channel))
         is_tested = False
         while True:
-            message = await subscription.get_message(timeout=SILENCE_S)
+            message = await heeding(subscription.get_message(timeout=SILENCE_S))
             if message is None:
                 if is_tested:
                     raise TimeoutError
                 is_tested = True
-                await subscription.ping()
+                await heeding(subscription.ping())
                 continue
             is_tested = False
             if message["type"] == "subscribe":

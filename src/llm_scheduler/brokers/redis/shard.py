@@ -76,7 +76,7 @@ class Shard:
             raise BrokerUnavailableError(self._why)
         try:
             async with asyncio.timeout(CALL_TIMEOUT_S), self._calls:
-                answer = _unless_cancelled(await self._tried(call, is_repeatable=is_repeatable))
+                answer = await self._tried(call, is_repeatable=is_repeatable)
         except ResponseError as error:  # it lives, and refuses: out of memory, read-only, a slot on the move
             raise BrokerUnavailableError(str(error)) from error
         except (RedisError, OSError, TimeoutError) as error:
@@ -97,11 +97,3 @@ class Shard:
             if not is_repeatable:
                 raise
             return await call()  # the server had closed an idle connection, or is another one by now
-
-
-def _unless_cancelled(answer: Any) -> Any:
-    """The client sends through `asyncio.wait_for`, which swallows a cancel that comes at the wrong moment."""
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
-    return answer
