@@ -7,6 +7,8 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import structlog
+
 from llm_scheduler.domain.errors import InvalidInputError, UnsealError
 from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
@@ -33,6 +35,8 @@ _TRIAL: Final[Mapping[str, Mapping[str, object]]] = {
     "completion": {"prompt": "Hello", "max_tokens": 16},
     "embedding": {"input": "hello"},
 }
+
+_log = structlog.get_logger(__name__)
 
 
 class Trial(NamedTuple):
@@ -85,7 +89,13 @@ class Models:
         if self._cache is None:
             return await self._recorded()
         kept = await self._cache.fetch(CATALOGUE_KEY, self._packed)
-        return await self._recorded() if kept is None else unpacked(kept)
+        if kept is not None:
+            try:
+                return unpacked(kept)
+            except (ValueError, KeyError, TypeError) as error:
+                _log.warning("cached_catalogue_unreadable", error=str(error))
+                await self.changed()
+        return await self._recorded()
 
     async def _recorded(self) -> Configured:
         return Configured(await self._store.models(), await self._store.tenants())
