@@ -254,7 +254,9 @@ async def test_a_leader_past_its_deadline_frees_the_next(scene: Scene, cached: C
     scene.clock.pass_s(1)
     assert [one.task_id for one in await scene.store.expire(10)] == [leader.task_id]
 
+    assert await scene.store.next_due_at() == 0
     assert [one.task_id for one in (await scene.store.regroup(10)).freed] == [follower.task_id]
+    assert await scene.store.next_due_at() is None
 
 
 async def test_the_most_urgent_follower_leads_next(scene: Scene, cached: Cached) -> None:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, SessionId, TaskId
 
 BEAT_EVERY_S: Final = 2.0
-IDLE_BEAT_EVERY_S: Final = 5.0
+IDLE_BEAT_EVERY_S: Final = 6.0
 """A session without a running call has nothing to learn from its beat, only its place to keep."""
 CLAIM_GRACE_S: Final = 4.0
 """A claim that was not started after so long is given up by its worker: the reconciler may have given

@@ -191,7 +191,7 @@ class TaskMoves(Protocol):
         ...
 
     async def next_due_at(self) -> Millis | None:
-        """The earliest moment at which `promote` or `expire` will find something."""
+        """The earliest moment at which `promote`, `expire` or `regroup` will find something; 0 if at once."""
         ...
 
     async def log(self, lines: Sequence[TaskLog]) -> None:

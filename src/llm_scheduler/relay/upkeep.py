@@ -51,7 +51,7 @@ class Pace:
 
 ALONE: Final = Pace()
 AMONG_OTHERS: Final = Pace(
-    idle_rescue_s=12.0, audit_s=20.0, idle_audit_s=60.0, idle_roll_up_s=600.0, look_for_due_s=30.0, forget_s=300.0
+    idle_rescue_s=15.0, audit_s=20.0, idle_audit_s=60.0, idle_roll_up_s=600.0, look_for_due_s=30.0, forget_s=300.0
 )
 """Statements cost others something here: an idle process sends at most 20 a minute."""
 
@@ -143,26 +143,22 @@ class UpkeepLoops:
             await asyncio.sleep(_LEAD_EVERY_S)
 
     async def _promote(self) -> None:
+        is_due = True
         while True:
-            self._due.clear()
-            now = self._clock.now()
-            while self._noted and self._noted[0] <= now:
-                heappop(self._noted)
-            await tick(self._upkeep.promote)
-            await tick(self._upkeep.expire)
-            # After the two: they leave followers of tasks that are over, and those that a stored answer serves.
-            await tick(self._upkeep.regroup)
-            sleep_s = self._pace.look_for_due_s
+            # Regroup comes last: the two leave followers of tasks that are over, and those that a stored answer serves.
+            steps = (self._upkeep.promote, self._upkeep.expire, self._upkeep.regroup) if is_due else ()
+            is_well = all([await tick(step) for step in steps])
+            most_s = sleep_s = self._pace.look_for_due_s
             if self.is_leading:
                 try:
-                    sleep_s = await self._upkeep.next_due_in_s(sleep_s)
+                    sleep_s = await self._upkeep.next_due_in_s(most_s)
                 except SchedulerError as error:
                     _log.warning("upkeep_failed", step="next_due", error=str(error))
-            while not await self._sleep_until_due(sleep_s) and not self.is_leading:
-                pass
+            is_noted = await self._sleep_until_due(sleep_s if is_well else _AFTER_FAULT_S)
+            is_due = is_noted or sleep_s < most_s or not is_well
 
     async def _sleep_until_due(self, sleep_s: float) -> bool:
-        """Sleep; a nearer moment that is noted meanwhile shortens it. Whether something noted is due."""
+        """Sleep; a nearer moment that is noted meanwhile shortens it. Whether something noted is due, now forgotten."""
         until_s = self._clock.monotonic_s() + sleep_s
         while (left_s := until_s - self._clock.monotonic_s()) > 0:
             if self._noted:
@@ -174,7 +170,10 @@ class UpkeepLoops:
                     await self._due.wait()
             except TimeoutError:
                 break
-        return bool(self._noted) and self._noted[0] <= self._clock.now()
+        now, noted = self._clock.now(), len(self._noted)
+        while self._noted and self._noted[0] <= now:
+            heappop(self._noted)
+        return len(self._noted) < noted
 
     async def _mend(self) -> None:
         while True:

@@ -112,7 +112,7 @@ class Upkeep:
         return total
 
     async def next_due_in_s(self, most_s: float) -> float:
-        """Seconds until the next promotion or expiry, at most `most_s`."""
+        """Seconds until the three above find something, at most `most_s`."""
         due_at = await self._store.next_due_at()
         if due_at is None:
             return most_s

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores.statements import TERMINAL, marks
+from llm_scheduler.stores.statements import NEXT_EXPIRY, NEXT_PROMOTION, TERMINAL, marks
 
 KEYS_AT_ONCE: Final = 64
 
@@ -54,6 +54,10 @@ SELECT_FOLLOWERS: Final = (
 SELECT_LOST_LEADERS: Final = (
     "SELECT d.leader_id FROM (SELECT DISTINCT leader_id FROM task_cache WHERE leader_id IS NOT NULL) d "
     f"LEFT JOIN tasks t ON t.id = d.leader_id WHERE t.id IS NULL OR t.status IN {TERMINAL} LIMIT ?"
+)
+NEXT_DUE: Final = (
+    f"SELECT MIN(moment) FROM ({NEXT_PROMOTION} UNION ALL SELECT * FROM ({NEXT_EXPIRY}) e "
+    f"UNION ALL SELECT 0 FROM ({SELECT_LOST_LEADERS.replace('LIMIT ?', 'LIMIT 1')}) l) m"
 )
 BLOCK: Final = "UPDATE tasks SET status = 'blocked', updated_at = ? WHERE id IN ({ids}) AND status = 'scheduled'"
 LEAD: Final = (

@@ -308,7 +308,7 @@ EXPIRE: Final = (
     "error_message = 'The deadline passed before it could run.', error_retryable = 0 "
     f"WHERE id IN ({{ids}}) AND status IN {WAITING}"
 )
-NEXT_PROMOTION: Final = "SELECT MIN(eligible_at) FROM tasks WHERE status = 'scheduled'"
+NEXT_PROMOTION: Final = "SELECT MIN(eligible_at) AS moment FROM tasks WHERE status = 'scheduled'"
 NEXT_EXPIRY: Final = (
     "SELECT d.deadline_at FROM task_deadlines d CROSS JOIN tasks t "  # in this order: deadlines are few
     f"WHERE t.id = d.task_id AND t.status IN {WAITING} ORDER BY d.deadline_at LIMIT 1"

@@ -60,7 +60,7 @@ INFORMING: Final = frozenset(
 # Deadlines are few, tasks many: MySQL is told where to begin.
 IN_THIS_ORDER: Final = {
     statements.SELECT_OVERDUE: statements.SELECT_OVERDUE.replace("CROSS JOIN", "STRAIGHT_JOIN"),
-    statements.NEXT_EXPIRY: statements.NEXT_EXPIRY.replace("CROSS JOIN", "STRAIGHT_JOIN"),
+    cache_statements.NEXT_DUE: cache_statements.NEXT_DUE.replace("CROSS JOIN", "STRAIGHT_JOIN"),
 }
 
 

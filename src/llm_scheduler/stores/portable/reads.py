@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import LogLevel, TaskLog
 from llm_scheduler.ports.broker import PastStart, Slot
 from llm_scheduler.ports.store import Page
-from llm_scheduler.stores import filters, statements
+from llm_scheduler.stores import cache_statements, filters, statements
 from llm_scheduler.stores.rows import (
     ATTEMPT_COLUMNS,
     CACHE_COLUMNS,
@@ -141,6 +141,5 @@ def recent_starts(reader: Reader, since: int) -> list[PastStart]:
 
 
 def next_due_at(reader: Reader) -> Millis | None:
-    """When `promote` or `expire` will next find something."""
-    moments = (reader.value(statements.NEXT_PROMOTION), reader.value(statements.NEXT_EXPIRY))
-    return min((at for at in moments if at is not None), default=None)
+    """When `promote`, `expire` or `regroup` will next find something."""
+    return cast("Millis | None", reader.value(cache_statements.NEXT_DUE))

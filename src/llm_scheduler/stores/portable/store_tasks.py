@@ -73,7 +73,7 @@ class TaskCalls(Access):
         return await self._write(lambda transaction: moves.expire(transaction, limit))
 
     async def next_due_at(self) -> Millis | None:
-        """When the two above will next find something."""
+        """When `promote`, `expire` or `regroup` will next find something."""
         return await self._read(reads.next_due_at)
 
     async def log(self, lines: Sequence[TaskLog]) -> None:

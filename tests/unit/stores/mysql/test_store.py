@@ -40,7 +40,7 @@ async def test_calls_of_an_idle_process_are_one_statement_each(tmp_path: Path) -
             (store.sessions, 1),
             (store.models, 1),
             (lambda: store.set_current_workers({scene.model.id: 1}), 1),
-            (store.next_due_at, 2),
+            (store.next_due_at, 1),
         ):
             await call()  # opens the connection
             cost = 3  # connect, ask and leave of the client that counts

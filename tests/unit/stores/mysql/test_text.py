@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.rig import mariadb
 
 from llm_scheduler.domain.status import Status
-from llm_scheduler.stores import statements
+from llm_scheduler.stores import cache_statements, statements
 from llm_scheduler.stores.mysql import locking, text
 from llm_scheduler.stores.mysql.address import parse
 from llm_scheduler.stores.mysql.connection import Connection, connect
@@ -110,6 +110,6 @@ def test_every_select_of_a_move_says_whether_it_locks() -> None:
 
 
 def test_an_order_that_sqlite_reads_out_of_cross_join_is_told_to_mysql() -> None:
-    for query in (statements.SELECT_OVERDUE, statements.NEXT_EXPIRY):
+    for query in (statements.SELECT_OVERDUE, cache_statements.NEXT_DUE):
         assert "STRAIGHT_JOIN" in locking.worded(query)
         assert "CROSS JOIN" not in locking.worded(query)
