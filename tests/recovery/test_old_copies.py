@@ -39,7 +39,7 @@ async def flushed_but_for(kept: bytes, url: str, prefix: str) -> None:
     await client.execute_command("FLUSHALL")
     clock = SystemClock()
     far = RedisCache(client, prefix, clock)
-    cache = LayeredCache("catalogue", MemoryCache(clock), CacheMeter(), far=far)
+    cache = LayeredCache("catalogue", MemoryCache(clock), CacheMeter(), far=far)  # type: ignore[arg-type]
 
     async def load() -> bytes:
         return kept

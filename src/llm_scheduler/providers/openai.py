@@ -34,6 +34,7 @@ FIELDS: Final = (
     Field("timeout_s", fields.number(0.1, fields.MAX_TIMEOUT_S), TIMEOUT_S),
     Field("headers", fields.headers),
     Field("extra_body", fields.json_object),
+    Field("stream", fields.flag, True),
 )
 
 
@@ -42,7 +43,8 @@ class OpenAIKind:
 
     Config: `base_url`; `api_key`, sent in `api_key_header`; `model` (the server's name for it, by
     default ours); `timeout_s` for tasks that set none; `headers` to add; `extra_body`, fields of the
-    request where a task has none.
+    request where a task has none; `stream`, false for a server that cannot, or to save its work and
+    ours where nobody looks on: then there is no live text and no time to first token.
     """
 
     name = "openai"
@@ -66,6 +68,7 @@ class OpenAIKind:
             api_key=values.get("api_key", ""),
             headers=_headers(values),
             extra_body=values.get("extra_body"),
+            is_streamed=values.get("stream", True),
         )
 
 
@@ -78,6 +81,7 @@ class OpenAIProvider:
         api_key: must not stand in any message.
         headers: sent with each request, the key among them.
         extra_body: fields of the request body where a task has none.
+        is_streamed: whether answers come in pieces.
     """
 
     def __init__(
@@ -88,11 +92,13 @@ class OpenAIProvider:
         api_key: str = "",
         headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, object] | None = None,
+        is_streamed: bool = True,
     ) -> None:
         self._upstream = Upstream(headers or {}, (api_key,) if api_key else ())
         self._urls = {kind: endpoint_url(base_url, path) for kind, path in PATHS.items()}
         self._model = model
         self._extra_body = dict(extra_body or {})
+        self._is_streamed = is_streamed
         self._asks_for_usage = True
 
     async def call(self, call: Call, on_delta: Callable[[str], None] | None = None) -> Answer:
@@ -122,7 +128,7 @@ class OpenAIProvider:
 
     def _request_body(self, call: Call, *, asks_for_usage: bool) -> bytes:
         body: dict[str, Any] = {**self._extra_body, **call.body, "model": self._model}
-        if call.type == "embedding":
+        if call.type == "embedding" or not self._is_streamed:
             body.pop("stream", None)
             body.pop("stream_options", None)
         else:

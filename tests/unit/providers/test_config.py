@@ -68,6 +68,7 @@ def test_defaults_are_filled_in_and_null_means_absent() -> None:
         "base_url": "http://x/v1",
         "api_key_header": "Authorization",
         "timeout_s": 120.0,
+        "stream": True,
     }
 
 

@@ -137,6 +137,17 @@ async def test_the_task_goes_out_as_it_is_but_for_three_fields(opened: Open, stu
     assert request["headers"]["x-extra"] == "1"
 
 
+async def test_an_answer_can_be_asked_for_whole(opened: Open, stub: StubServer) -> None:
+    pieces: list[str] = []
+    streamed = await opened().call(chat())
+    whole = await opened(stream=False).call(chat(stream=True, stream_options={"include_usage": True}), pieces.append)
+
+    request = (await stub.requests())[-1]
+    assert "stream" not in request["body"]
+    assert "stream_options" not in request["body"]
+    assert (whole.text, whole.usage, pieces) == (streamed.text, streamed.usage, [streamed.text])
+
+
 async def test_the_key_can_go_into_another_header(opened: Open, stub: StubServer) -> None:
     await opened(api_key_header="api-key").call(chat())
 

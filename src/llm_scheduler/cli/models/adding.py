@@ -45,7 +45,8 @@ def add(ctx: click.Context, name: str, **options: Any) -> None:
              llms models add flaky --type scripted -c 'errors=[{"every": 10, "code": "server_error"}]'
 
     \b
-    Config of openai:    base_url, api_key, model, timeout_s, headers, extra_body, api_key_header
+    Config of openai:    base_url, api_key, model, timeout_s, headers, extra_body, api_key_header,
+                         stream (false: answers come whole)
               anthropic: base_url, api_key, model, timeout_s, max_tokens, headers, extra_body
               local:     model_path, threads, parallel, context_tokens, max_tokens, embedding, timeout_s
               scripted:  text, delay_ms, jitter_ms, chunks, tokens_per_s, errors, ledger, timeout_s
