@@ -70,7 +70,7 @@ def kill_api(stage: Stage, rng: Random) -> None:
 
 def kill_all(stage: Stage, rng: Random) -> None:
     """F3: every process at once, the index too; the database survives."""
-    with stage.strike("kill everything", takes_calls=True, takes_index=True) as blow:
+    with stage.strike("kill everything", takes_calls=True, takes_index=True, takes_all=True) as blow:
         for member in stage.members:
             member.kill()
         blow.struck()

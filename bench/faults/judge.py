@@ -202,8 +202,8 @@ def _times(figures: Figures, record: Record, ledger: Ledger, heard: Heard, stage
     kills = [strike for strike in strikes if strike.takes_calls]
     for start in record.starts:
         if start.outcome == "crashed" and start.ended_at is not None:
-            # With one process there is nobody to rescue before it is back.
-            begins = [strike.end_at if alone else strike.begin_at for strike in kills]
+            # Where nobody is left there is nobody to rescue before the first is back.
+            begins = [strike.end_at if alone or strike.takes_all else strike.begin_at for strike in kills]
             before = [at for at in begins if at <= start.ended_at]
             if before:
                 figures.rescue_s = max(figures.rescue_s, (start.ended_at - max(before)) / 1000)

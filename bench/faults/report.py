@@ -1,7 +1,7 @@
 """One table out of several runs: a row per fault and load, over all seeds.
 
-    python -m bench.faults --json one.json ...
-    python -m bench.faults.report one.json two.json > table.md
+python -m bench.faults --json one.json ...
+python -m bench.faults.report one.json two.json > table.md
 """
 
 from __future__ import annotations

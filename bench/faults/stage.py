@@ -41,6 +41,7 @@ class Strike:
     Attributes:
         takes_calls: calls in flight may be made a second time.
         takes_index: the index lost what it knew.
+        takes_all: no process is left to rescue anything before it is healed.
         struck_at: when the blow itself was over; what began later is no victim.
     """
 
@@ -49,6 +50,7 @@ class Strike:
     begin_at: int
     takes_calls: bool
     takes_index: bool
+    takes_all: bool = False
     struck_at: int = 0
     end_ms: int = 0
     end_at: int = 0
@@ -95,9 +97,11 @@ class Stage:
         return [f"http://127.0.0.1:{member.port}" for member in self.apis]
 
     @contextlib.contextmanager
-    def strike(self, kind: str, *, takes_calls: bool = False, takes_index: bool = False) -> Iterator[Strike]:
+    def strike(
+        self, kind: str, *, takes_calls: bool = False, takes_index: bool = False, takes_all: bool = False
+    ) -> Iterator[Strike]:
         """Note what is done, from its begin until it is healed."""
-        blow = Strike(kind, mono_ms(), wall_ms(), takes_calls, takes_index)
+        blow = Strike(kind, mono_ms(), wall_ms(), takes_calls, takes_index, takes_all)
         self.strikes.append(blow)
         try:
             yield blow

@@ -31,8 +31,8 @@ SEAL_KEY: Final = "bench-secret-0123456789abcdef"
 NOTE: Final = (
     "asynchronous; record in MariaDB (every task, attempt and result, on disk before the acknowledgement), index in "
     "Redis; at least once with each result recorded once; results and attempts kept; concurrency, RPM and TPM per "
-    "model over all workers, fair between tenants; calls are not streamed, as the peers' are not; submits go over HTTP to an "
-    "API process, the peers' clients write to Redis themselves."
+    "model over all workers, fair between tenants; calls are not streamed, as the peers' are not; submits go over HTTP "
+    "to an API process, the peers' clients write to Redis themselves."
 )
 
 
@@ -193,7 +193,8 @@ class _House:
 
     def add_openai(self, provider: Provider, max_workers: int) -> None:
         """The model m, whose calls go to the stub."""
-        self._add("openai", {"base_url": provider.base_url, "api_key": "sk-bench-000000000", "stream": False}, max_workers)
+        config = {"base_url": provider.base_url, "api_key": "sk-bench-000000000", "stream": False}
+        self._add("openai", config, max_workers)
 
     def _add(self, kind: str, config: dict[str, object], max_workers: int) -> None:
         body = {"name": "m", "type": kind, "config": config, "max_workers": max_workers}

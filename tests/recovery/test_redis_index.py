@@ -175,6 +175,45 @@ async def test_a_server_that_comes_back_empty(tmp_path: Path) -> None:
         server.close()
 
 
+async def test_a_server_that_comes_back_from_its_log_may_lack_the_last_second(tmp_path: Path) -> None:
+    """A process that never saw the index before knows it, too."""
+    server = Redis(tmp_path, ("--appendonly", "yes", "--appendfsync", "always"))
+    server.start()
+    try:
+        async with opened(server.url) as broker:
+            await broker.enqueue([task(1)])
+            assert await epochs(broker) != [None]
+        server.kill()
+        server.start()
+        async with joined(server.url) as newcomer:
+            await until_answered(newcomer.pulse, 3)
+
+            assert await epochs(newcomer) == [None]
+            assert (await newcomer.claim(ME, (LANE,), 1)).claims == ()
+            await rebuilt(newcomer)
+            assert await epochs(newcomer) != [None]
+            assert await ids(newcomer) == [1]
+    finally:
+        server.close()
+
+
+async def test_a_replica_that_takes_over_is_not_trusted(tmp_path: Path) -> None:
+    server = Redis(tmp_path / "first")
+    server.start()
+    replica = Redis(tmp_path / "second", ("--replicaof", f"127.0.0.1 {server.port}"))
+    replica.start()
+    try:
+        async with opened(server.url) as broker:
+            await broker.enqueue([task(1)])
+            server.command("WAIT", "1", "5000")
+        replica.command("REPLICAOF", "NO", "ONE")
+        async with joined(replica.url) as newcomer:
+            assert await epochs(newcomer) == [None]
+    finally:
+        replica.close()
+        server.close()
+
+
 async def test_what_one_process_adds_wakes_the_other_and_itself_once(server: Redis) -> None:
     async with opened(server.url) as one, joined(server.url) as other:
         mine = (await one.claim(ME, (LANE,), 1)).seen
@@ -307,7 +346,7 @@ async def test_a_drained_lane_leaves_no_keys_but_its_state(server: Redis) -> Non
         await broker.drop_lane(LANE)
         await broker.drop_lane(OTHER)
 
-        shard = {"{ls:0}:epoch", "{ls:0}:turn", "{ls:0}:lanes", "{ls:0}:tenants"}
+        shard = {"{ls:0}:epoch", "{ls:0}:life", "{ls:0}:turn", "{ls:0}:lanes", "{ls:0}:tenants"}
         assert keys == {*shard, "{ls:0}:1:s", "{ls:0}:1:w", "{ls:0}:2:s"}
         assert set(server.command("KEYS", "{ls:0}:*").split()) == shard - {"{ls:0}:lanes"}
 
@@ -319,7 +358,7 @@ async def test_a_dropped_lane_leaves_no_keys(server: Redis) -> None:
 
         await broker.drop_lane(LANE)
 
-        assert set(server.command("KEYS", "{ls:0}:*").split()) == {"{ls:0}:epoch", "{ls:0}:turn"}
+        assert set(server.command("KEYS", "{ls:0}:*").split()) == {"{ls:0}:epoch", "{ls:0}:life", "{ls:0}:turn"}
 
 
 async def test_long_calls_come_in_pages(server: Redis) -> None:

@@ -30,6 +30,8 @@ _PARTS: Final = {
     "drop": ("lane",),
     "depth": ("lane",),
     "position": ("lane",),
+    "pulse": ("life",),
+    "finish": ("life",),
 }
 """What stands before a script besides `shard.lua`: the less, the faster it begins."""
 

@@ -2,5 +2,6 @@
 if call('GET', P .. 'building') ~= ARGV[1] then return 0 end
 call('DEL', P .. 'building')
 call('SET', KEYS[1], ARGV[2])
+call('SET', P .. 'life', life())
 call('PUBLISH', CHANNEL, ARGV[3])
 return 1

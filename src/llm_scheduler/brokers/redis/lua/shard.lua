@@ -1,6 +1,7 @@
 -- Begins every script. The key space of one shard ({ls:0}: stands for its hash tag):
 --
 --   {ls:0}:epoch          STRING  made by the last rebuild; missing = the shard is lost and claims give nothing
+--   {ls:0}:life           STRING  run id of the server that it was built on; on another one it is lost
 --   {ls:0}:building       STRING  token of the elected rebuilder, expires
 --   {ls:0}:beat           STRING  counts pulses; in a shard that went back in time it is lower than before
 --   {ls:0}:turn           STRING  counts claims of all lanes, so that lanes are served least recently first
