@@ -8,7 +8,13 @@ import pytest
 from tests.contract import store_scene
 from tests.contract.store_scene import MAKERS, NOON, Scene, opened
 
-from llm_scheduler.domain.errors import ModelInUseError, ModelNotFoundError, NameTakenError, StoreUnavailableError
+from llm_scheduler.domain.errors import (
+    ModelChangedError,
+    ModelInUseError,
+    ModelNotFoundError,
+    NameTakenError,
+    StoreUnavailableError,
+)
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId
 from llm_scheduler.domain.model import Model, ModelStatus, Tenant
 from llm_scheduler.domain.retry import RetryPolicy
@@ -91,6 +97,16 @@ async def test_a_model_name_is_taken_once_per_tenant(scene: Scene) -> None:
         await scene.store.save_model(replace(free, name="m"))
     with pytest.raises(ModelNotFoundError):
         await scene.store.save_model(replace(other, id=ModelId(999)))
+
+
+async def test_a_model_that_somebody_changed_meanwhile_is_not_overwritten(scene: Scene) -> None:
+    read = await scene.store.add_model(Model(ModelId(0), DEFAULT_TENANT, "n", "scripted", {}))
+    changed = await scene.store.save_model(replace(read, rpm=5))
+
+    with pytest.raises(ModelChangedError):
+        await scene.store.save_model(replace(read, tpm=9))
+
+    assert [model for model in await scene.store.models() if model.id == read.id] == [changed]
 
 
 async def test_a_model_goes_with_its_finished_tasks_but_not_before(scene: Scene) -> None:

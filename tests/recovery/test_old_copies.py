@@ -1,7 +1,8 @@
-"""Redis comes back with an older state: what it keeps of the configuration is not believed."""
+"""What a process knows of models is older than the record: it is not believed, and overwrites nothing."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
@@ -72,6 +73,21 @@ async def test_a_copy_that_cannot_be_read_is_not_used(tmp_path: Path, shape: dic
 
     async with inside(tmp_path, **shape) as it:
         assert it.models.get("m", DEFAULT_TENANT).max_workers == 9
+
+
+async def test_two_processes_that_change_a_model_at_once_lose_no_change(tmp_path: Path, shape: dict[str, str]) -> None:
+    async with inside(tmp_path / "a", **shape) as one, inside(tmp_path / "b", **shape) as other:
+        await one.add_model()
+        await until(lambda: other.models.list(), "the other knows it")
+        for number in range(1, 11):
+            await asyncio.gather(
+                one.models.change("m", DEFAULT_TENANT, {"rpm": number}),
+                other.models.change("m", DEFAULT_TENANT, {"tpm": number}),
+            )
+        (model,) = await one.store.models()
+
+        assert (model.rpm, model.tpm, model.version) == (10, 10, 21)
+        await until(lambda: one.models.list() == other.models.list(), "both know the same")
 
 
 async def _is_built(it: Inside) -> bool:

@@ -25,6 +25,7 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ConflictError: 409,
     errors.NameTakenError: 409,
     errors.ModelInUseError: 409,
+    errors.ModelChangedError: 409,
     errors.WrongStatusError: 409,
     errors.IdempotencyConflictError: 409,
     errors.QueueFullError: 429,

@@ -21,6 +21,7 @@ _NEXT_BY_CODE: Final = {
     "task_not_found": "Find it: llms tasks list",
     "queue_full": "Wait until the queue is shorter (llms top) or add workers (llms models scale NAME N).",
     "name_taken": "Look at it: llms models get NAME. Replace it: llms models remove NAME, then add it again.",
+    "model_changed": "Look at it with `llms models get NAME`, then try again.",
     "model_in_use": "Cancel what waits, then try again: llms tasks cancel --model NAME",
     "wrong_status": "See where it stands: llms tasks get ID",
     "too_large": "Shorten the input or split it into several tasks.",

@@ -94,6 +94,15 @@ class ModelInUseError(ConflictError):
         super().__init__(f"Model '{name}' has {unfinished} unfinished tasks; cancel them first.")
 
 
+class ModelChangedError(ConflictError):
+    """Somebody else changed the model since it was read."""
+
+    code = "model_changed"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Model '{name}' was changed by somebody else at the same time; look at it and try again.")
+
+
 class WrongStatusError(ConflictError):
     """The task's status does not allow the move."""
 

@@ -243,7 +243,12 @@ class ModelMoves(Protocol):
         ...
 
     async def save_model(self, model: Model) -> Model:
-        """Write every changeable column; version grows."""
+        """Write every changeable column; version grows.
+
+        Raises:
+            ModelChangedError: the record has another version than the one given.
+            ModelNotFoundError, NameTakenError: as their names say.
+        """
         ...
 
     async def remove_model(self, model_id: ModelId) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
-from llm_scheduler.domain.errors import InvalidInputError, UnsealError
+from llm_scheduler.domain.errors import InvalidInputError, ModelChangedError, UnsealError
 from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.catalogue import Catalogue
 
 SEALED: Final = "sealed:"
+_MOST_COLLISIONS: Final = 10
 _TRIAL: Final[Mapping[str, Mapping[str, object]]] = {
     "chat": {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16},
     "completion": {"prompt": "Hello", "max_tokens": 16},
@@ -167,7 +168,17 @@ class Models:
 
         Raises:
             ModelNotFoundError, InvalidInputError, NameTakenError: as their names say.
+            ModelChangedError: other processes changed it again and again meanwhile.
         """
+        for _ in range(_MOST_COLLISIONS):
+            try:
+                return await self._change(name, tenant_id, changes)
+            except ModelChangedError:
+                await self.renew()
+        return await self._change(name, tenant_id, changes)
+
+    async def _change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Model:
+        """Merge into what is known here and write it, unless the record knows better."""
         async with self._changing:
             before = self.get(name, tenant_id)
             fields = dict(changes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llm_scheduler.domain.errors import ModelInUseError, ModelNotFoundError, NameTakenError
+from llm_scheduler.domain.errors import ModelChangedError, ModelInUseError, ModelNotFoundError, NameTakenError
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId
 from llm_scheduler.domain.session import BeatAnswer
 from llm_scheduler.ports.store import ActionProgress
@@ -80,8 +80,10 @@ def save_model(transaction: Transaction, model: Model) -> Model:
     found = transaction.rows(("version", "created_at", *COUNTERS), statements.MODEL_NOW, (model.id,))
     if not found:
         raise ModelNotFoundError(model.name)
-    _check_name(transaction, model)
     version, created_at, current, total, success = found[0]
+    if version != model.version:
+        raise ModelChangedError(model.name)
+    _check_name(transaction, model)
     saved = replace(
         model,
         version=version + 1,

@@ -64,7 +64,7 @@ class TableCalls(Access):
         return await self._write(lambda transaction: registry.add_model(transaction, model))
 
     async def save_model(self, model: Model) -> Model:
-        """Write every changeable column; version grows."""
+        """Write every changeable column, if the version is the one that was read; version grows."""
         return await self._write(lambda transaction: registry.save_model(transaction, model))
 
     async def remove_model(self, model_id: ModelId) -> None:
