@@ -104,6 +104,10 @@ class SentinelTrio:
         port = int(living.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", MASTER).split()[1])
         return next(one for one in self.servers if one.port == port)
 
+    def wait_replaced(self, within_s: float = 60) -> None:
+        """Until the sentinels have made another living server the master; how long that takes is theirs."""
+        wait_until("a replica is the master", lambda: self.master().process.is_running, within_s, 0.1)
+
     def close(self) -> None:
         """Leave nothing running."""
         for one in (*self.sentinels, *self.servers):
@@ -180,6 +184,14 @@ class RedisCluster:
         """The living masters."""
         living = [one for one in self.nodes if one.process.is_running]
         return [one for one in living if "role:master" in one.command("INFO", "replication")]
+
+    def wait_replaced(self, within_s: float = 60) -> None:
+        """Until a replica has taken over from a dead master; an election that found no majority is held again."""
+        wait_until("three masters live", lambda: len(self.masters()) == 3 and self._is_agreed(), within_s, 0.1)
+
+    def _is_agreed(self) -> bool:
+        living = [one for one in self.nodes if one.process.is_running]
+        return all("cluster_state:ok" in one.command("CLUSTER", "INFO") for one in living)
 
     def close(self) -> None:
         """Leave nothing running."""
