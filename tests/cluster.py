@@ -57,6 +57,10 @@ class Member(Server):
         assert self.process is not None
         return self.process.wait(within_s)
 
+    def answers(self) -> bool:
+        """Whether it runs and says that it is ready."""
+        return self.is_running and self._answers()
+
     def wait_ready(self, within_s: float = 60) -> None:
         """Until it answers that it is ready."""
         wait_until(f"{self.folder.name} answers", self._answers, within_s)

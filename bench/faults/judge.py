@@ -204,6 +204,7 @@ def _times(figures: Figures, record: Record, ledger: Ledger, heard: Heard, stage
         if start.outcome == "crashed" and start.ended_at is not None:
             # Where nobody is left there is nobody to rescue before the first is back.
             begins = [strike.end_at if alone or strike.takes_all else strike.begin_at for strike in kills]
+            begins += [back_at for _, back_at in stage.unattended]
             before = [at for at in begins if at <= start.ended_at]
             if before:
                 figures.rescue_s = max(figures.rescue_s, (start.ended_at - max(before)) / 1000)

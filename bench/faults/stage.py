@@ -76,6 +76,8 @@ class Stage:
         self.offsets: list[Path] = []
         """Files that hold how far the wall clocks of the workers are shifted."""
         self.strikes: list[Strike] = []
+        self.unattended: list[tuple[int, int]] = []
+        """From when to when (wall clock, ms) no process was ready, as far as somebody looked."""
         self.deaths = 0
         """Processes that ended although nobody had struck them."""
 
@@ -85,6 +87,17 @@ class Stage:
             if not member.is_running:
                 self.deaths += 1
                 member.start(is_ready=False)
+
+    def wait_whole(self, within_s: float = 60) -> None:
+        """Until every process answers. One that was started while the database was away has ended: again."""
+
+        def is_whole() -> bool:
+            for member in self.members:
+                if not member.is_running:
+                    member.start(is_ready=False)
+            return all(member.answers() for member in self.members)
+
+        wait_until("every process answers", is_whole, within_s, every_s=0.2)
 
     @property
     def members(self) -> list[Member]:

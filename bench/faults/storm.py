@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from typing import TYPE_CHECKING
+
+from bench.faults.lookout import Lookout
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,14 +111,14 @@ def storm(stage: Stage, rng: Random) -> None:
     """A blow every half second or so, for a while; then all is healed."""
     one = _Storm(stage, rng)
     until_s = time.monotonic() + LASTS_S
-    with stage.strike("storm", takes_index=True):
-        try:
-            while time.monotonic() < until_s:
-                one.strike()
-                time.sleep(rng.uniform(0.2, 1.2))
-                one.heal()
-        finally:
-            with contextlib.suppress(AssertionError):
+    with Lookout([f"http://127.0.0.1:{member.port}" for member in stage.members]) as lookout:
+        with stage.strike("storm", takes_index=True):
+            try:
+                while time.monotonic() < until_s:
+                    one.strike()
+                    time.sleep(rng.uniform(0.2, 1.2))
+                    one.heal()
+            finally:
                 one.heal(all_of_them=True)
-    for member in stage.members:
-        member.wait_ready()
+        stage.wait_whole()
+    stage.unattended = lookout.unattended
