@@ -14,6 +14,7 @@ from tests.rig.traps import Fate, Proxy
 from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId
 from llm_scheduler.domain.model import Model
+from llm_scheduler.domain.session import Vitals
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import Store, TaskFilter
 from llm_scheduler.stores.mysql import MysqlStore
@@ -205,7 +206,7 @@ async def test_a_frozen_server_holds_nobody_for_long(proxy: Proxy, tmp_path: Pat
 
 async def test_while_the_outcome_of_a_commit_is_unknown_others_are_not_held(proxy: Proxy, tmp_path: Path) -> None:
     async with through(proxy, tmp_path) as scene:
-        (task_id,) = await scene.submitted()
+        task_id, other_id = await scene.submitted(2)
         trap = proxy.trap(b"COMMIT", Fate.MUTE)
         unknown = asyncio.ensure_future(scene.start(task_id))
         assert await asyncio.to_thread(trap.wait, 5)
@@ -213,7 +214,7 @@ async def test_while_the_outcome_of_a_commit_is_unknown_others_are_not_held(prox
 
         began_at_s = time.monotonic()
         with pytest.raises(StoreUnavailableError):
-            await scene.store.ping()
+            await scene.store.cancel([other_id])
         took_s = time.monotonic() - began_at_s
         is_still_unknown = not unknown.done()
         proxy.thaw()
@@ -224,13 +225,29 @@ async def test_while_the_outcome_of_a_commit_is_unknown_others_are_not_held(prox
         assert [one.attempt for one in await scene.store.attempts(task_id)] == [1]
 
 
+async def test_a_heartbeat_does_not_wait_for_a_batch_that_hangs(proxy: Proxy, tmp_path: Path) -> None:
+    async with through(proxy, tmp_path) as scene:
+        (task_id,) = await scene.submitted()
+        trap = proxy.trap(b"INSERT INTO task_logs", Fate.HOLD)
+        cancelling = asyncio.ensure_future(scene.store.cancel([task_id]))
+        try:
+            assert await asyncio.to_thread(trap.wait, 5)
+            async with asyncio.timeout(5):
+                answer = await scene.store.beat(scene.session, Vitals(running=1, cpu_percent=0.0, rss_bytes=0))
+            assert answer.is_alive
+            assert not cancelling.done()
+        finally:
+            trap.release()
+        assert [moved.task_id for moved in await cancelling] == [task_id]
+
+
 async def test_it_closes_though_all_who_waited_have_left(proxy: Proxy, tmp_path: Path) -> None:
     async with through(proxy, tmp_path) as scene:
         (task_id,) = await scene.submitted()
         trap = proxy.trap(b"INSERT INTO attempts", Fate.HOLD)
         running = asyncio.ensure_future(scene.start(task_id))
         assert await asyncio.to_thread(trap.wait, 5)
-        waiting = asyncio.ensure_future(scene.store.ping())
+        waiting = asyncio.ensure_future(scene.store.cancel([task_id]))
         await asyncio.sleep(0)
         closing = asyncio.ensure_future(scene.store.close())
         await asyncio.sleep(0)

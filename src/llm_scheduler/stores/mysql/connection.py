@@ -183,7 +183,10 @@ async def _open(address: Address, is_reader: bool, clock: DatabaseClock | None) 
         program_name="llm-scheduler",
         ssl=address.ssl_context(),
     )
-    connection = Connection(await raw)
+    try:
+        connection = Connection(await raw)
+    except RuntimeError as error:  # the driver's word for a peer that hung up while it was greeted
+        raise ConnectionError(str(error)) from error
     try:
         await _set_up(connection, is_reader, clock)
     except BaseException:

@@ -28,15 +28,16 @@ POOL: Final = 8
 
 T = TypeVar("T")
 _REST: Final = ""
-_APART: Final = ("submit", "record")
-"""Kinds of moves that have a connection of their own, as far as the pool allows."""
+_APART: Final = ("submit", LOOSE, "record")
+"""Kinds of moves that have a connection of their own, as far as the pool allows; one is left to read."""
 
 
 class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
     """The record that many processes share.
 
-    Submits have a committer of their own, so that a bulk insert does not delay a START; the other
-    connections read. With a pool of two, all writing goes through one.
+    Submits have a committer of their own, so that a bulk insert does not delay a START, and so have heartbeats,
+    which must not wait for a large batch on a slow line; the other connections read. With a pool of two, all
+    writing goes through one.
     """
 
     def __init__(self, url: str, clock: Clock, meter: Meter, *, read_url: str | None = None, pool: int = POOL) -> None:
@@ -56,8 +57,9 @@ class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
         self._server = Server(parse(url), clock)
         self._read_address = None if read_url is None else parse(read_url)
         self._by_kind: dict[str, Committer] = {}
-        """Who writes `submit`, so that a bulk does not stand before the others; who `record`, so that the ends of
-        calls do not wait for the starts of others; and `` all else."""
+        """Who writes `submit`, so that a bulk does not stand before the others; who heartbeats and the like, so that
+        no session is given up because of a batch; who `record`, so that the ends of calls do not wait for the starts
+        of others; and `` all else."""
         self._readers: Readers | None = None
         self._replica: Replica | None = None
 

@@ -12,7 +12,7 @@ from llm_scheduler.domain.session import Vitals
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import TaskFilter
 from llm_scheduler.stores import schema
-from llm_scheduler.stores.mysql import MysqlStore
+from llm_scheduler.stores.mysql import MysqlStore, connection
 from llm_scheduler.stores.mysql import readers as reading
 
 IDLE = Vitals(running=0, cpu_percent=0.0, rss_bytes=0)
@@ -133,8 +133,23 @@ async def test_operations_that_wait_together_share_a_commit(tmp_path: Path) -> N
         assert max(meter.batches) <= 256
 
 
+async def test_a_peer_that_hangs_up_is_a_lost_connection(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The driver says RuntimeError when the socket is gone before it is set up."""
+
+    def hung_up(**_: object) -> asyncio.Future[object]:
+        opening = asyncio.get_running_loop().create_future()
+        opening.set_exception(RuntimeError("Transport does not expose socket instance"))
+        return opening
+
+    async with opened(mysql_store, tmp_path) as scene:
+        address = scene.store._server.address  # type: ignore[attr-defined]
+        monkeypatch.setattr(connection.asyncmy, "connect", hung_up)
+        with pytest.raises(ConnectionError, match="socket"):
+            await connection.connect(address)
+
+
 async def test_the_pool_keeps_to_its_size(tmp_path: Path) -> None:
-    for pool in (2, 5):
+    for pool in (2, 3, 4, 5):
         store = MysqlStore(mysql_url(tmp_path), StillClock(), CountingMeter(), pool=pool)  # type: ignore[arg-type]
         await store.open()
         await asyncio.gather(*(store.queued_count() for _ in range(40)), store.ping(), store.submit([]))
