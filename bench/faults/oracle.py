@@ -52,7 +52,11 @@ def piece(value: object) -> bytes:
 
 
 class Witness:
-    """What was called, and what is open."""
+    """What was called, and what is open.
+
+    Lines are written when everything that came in the same turn of the loop is known: a client that left
+    before the next one called must not count because its goodbye was read after that call.
+    """
 
     def __init__(self, ledger: Path) -> None:
         self.file = ledger.open("a", buffering=1 << 16)
@@ -68,15 +72,19 @@ class Witness:
     def arrive(self, task: int, model: str) -> int:
         self.serial += 1
         self.open[model] += 1
-        self.most[model] = max(self.most[model], self.open[model])
         self.calls.add(task)
-        self.file.write(f"call {self.serial} {task} {model} {now_ms()} {self.open[model]}\n")
+        asyncio.get_running_loop().call_soon(self._write_call, self.serial, task, model, now_ms())
         return self.serial
+
+    def _write_call(self, serial: int, task: int, model: str, at_ms: int) -> None:
+        self.most[model] = max(self.most[model], self.open[model])
+        self.file.write(f"call {serial} {task} {model} {at_ms} {self.open[model]}\n")
 
     def end(self, serial: int, model: str, how: str, tokens: int) -> None:
         self.open[model] -= 1
         self.ended += 1
-        self.file.write(f"end {serial} {now_ms()} {how} {tokens}\n")
+        line = f"end {serial} {now_ms()} {how} {tokens}\n"
+        asyncio.get_running_loop().call_soon(self.file.write, line)
 
     def play(self, body: dict[str, Any]) -> None:
         self.shares = {name: float(body[name]) for name in PLAYS if name in body}

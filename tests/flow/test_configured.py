@@ -18,6 +18,7 @@ from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.configured import CATALOGUE_KEY
 from llm_scheduler.services.models import Models, new_model
 from llm_scheduler.stores.sqlite.store import SqliteStore
 from llm_scheduler.telemetry.clock import SystemClock
@@ -127,7 +128,7 @@ async def test_no_secret_lies_open_in_a_cache(tmp_path: Path) -> None:
         model = await one.models.add(new_model(tenant_id=DEFAULT_TENANT, name="m", type="openai", config=config))
         await until(lambda: two.names() == ["m"], "the other process knows the model", 1)
 
-        held = b"".join(far.look(name) or b"" for name in ("catalogue:1",))
+        held = b"".join(far.look(name) or b"" for name in (CATALOGUE_KEY,))
         assert b'"m"' in held
         assert key.encode() not in held
         assert two.models.plain_config(model)["api_key"] == key
@@ -138,11 +139,11 @@ async def test_what_is_known_in_a_newer_version_outlives_an_older_copy(tmp_path:
     async with two_sites(tmp_path) as (one, _, far, _):
         await one.models.add(new_model(tenant_id=DEFAULT_TENANT, name="m", type="scripted", config={}))
         await one.models.load()
-        old = far.look("catalogue:1")
+        old = far.look(CATALOGUE_KEY)
         assert old is not None
         await one.models.scale("m", DEFAULT_TENANT, 9)
         far.clear()
-        far.keep("catalogue:1", old, 60)
+        far.keep(CATALOGUE_KEY, old, 60)
         one.process.near.clear()
 
         await one.models.load()

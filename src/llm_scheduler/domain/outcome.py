@@ -46,3 +46,4 @@ class Ended:
     config_digest: str | None = None
     """Of the model's config that was used. If the task was submitted under another one, its answer is not
     stored for later tasks; None = not known to differ."""
+    endpoint: str | None = None

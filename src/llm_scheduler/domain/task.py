@@ -69,11 +69,30 @@ class CacheUse:
 
 
 @dataclass(frozen=True, slots=True)
+class TaskOptions:
+    """What is asked of a task beyond its columns.
+
+    `fallback_models` None takes the model's. `template`: tasks of one template are alike in length.
+    `tier`: the provider's service tier, by which a call is priced.
+    """
+
+    fallback_models: tuple[str, ...] | None = None
+    template: str | None = None
+    tier: str | None = None
+    first_model: str | None = None
+    """The model that was asked for, if the task has moved to another one."""
+
+
+NO_OPTIONS: Final = TaskOptions()
+
+
+@dataclass(frozen=True, slots=True)
 class NewTask:
     """A checked task on its way to the record.
 
-    `input` is the JSON text of the provider's request body (an object). `est_tokens` is prompt
-    plus the most that may come out. `metadata` maps text to text.
+    `input` is the JSON text of the provider's request body (an object). `est_tokens` is what it reserves of
+    a limit: prompt plus what is expected or may come out; `est_output` is that second part. `metadata` maps
+    text to text. `key_id` is the API key that it came with.
     """
 
     tenant_id: TenantId
@@ -92,6 +111,9 @@ class NewTask:
     fingerprint: str | None = None
     """SHA-256 of the request body: the same idempotency key with another one is a conflict."""
     cache: CacheWish | None = None
+    est_output: int = 0
+    key_id: int | None = None
+    options: TaskOptions = NO_OPTIONS
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +156,9 @@ class Task:
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     cache: CacheUse | None = None
+    est_output: int = 0
+    key_id: int | None = None
+    options: TaskOptions = NO_OPTIONS
 
 
 class WaitingTask(NamedTuple):
@@ -148,6 +173,7 @@ class WaitingTask(NamedTuple):
     est_tokens: int
     queued_at: Millis
     deadline_at: Millis | None
+    est_output: int = 0
 
 
 class AttemptOutcome(StrEnum):
@@ -176,6 +202,7 @@ class Attempt:
     usage: Usage = field(default_factory=Usage)
     cost_microusd: int = 0
     ttft_ms: int | None = None
+    endpoint: str | None = None
 
 
 class LogLevel(StrEnum):

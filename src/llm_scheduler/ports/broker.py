@@ -104,6 +104,7 @@ class Slot(NamedTuple):
     session: SessionId
     attempt: int
     claimed_at: Millis
+    endpoint: str | None = None
 
 
 class LaneDepth(NamedTuple):
@@ -146,6 +147,9 @@ class PastStart(NamedTuple):
     lane: ModelId
     started_at: Millis
     tokens: int
+    output_tokens: int = 0
+    """The part of `tokens` that came, or is expected to come, out."""
+    endpoint: str | None = None
 
 
 class Broker(Protocol):

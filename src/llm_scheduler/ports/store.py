@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
     from llm_scheduler.domain.status import Status
-    from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, WaitingTask
+    from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, TaskOptions, WaitingTask
     from llm_scheduler.ports.broker import PastStart, Slot
 
 
@@ -42,6 +43,7 @@ class StartOrder(NamedTuple):
 
     task_id: TaskId
     expected_attempt: int
+    endpoint: str | None = None
 
 
 class StartedTask(NamedTuple):
@@ -64,6 +66,10 @@ class StartedTask(NamedTuple):
     retry: str | None
     """The task's own back-off as JSON text, if it has one."""
     input: str
+    est_output: int = 0
+    key_id: int | None = None
+    options: TaskOptions = NO_OPTIONS
+    endpoint: str | None = None
 
 
 class Moved(NamedTuple):

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import orjson
 
-from llm_scheduler.domain.model import Model, ModelStatus, Tenant
+from llm_scheduler.domain.model import Endpoint, Model, ModelStatus, Tenant, model_options
 from llm_scheduler.domain.retry import RetryPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CATALOGUE_KEY: Final = "catalogue:1"
+CATALOGUE_KEY: Final = "catalogue:2"
 """The number grows with the shape of what is kept, so that releases side by side do not misread each other."""
 
 
@@ -32,7 +32,15 @@ def unpacked(kept: bytes) -> Configured:
     """What `packed` wrote."""
     found = orjson.loads(kept)
     models = [
-        Model(**{**fields, "status": ModelStatus(fields["status"]), "retry": RetryPolicy(**fields["retry"])})
+        Model(
+            **{
+                **fields,
+                "status": ModelStatus(fields["status"]),
+                "retry": RetryPolicy(**fields["retry"]),
+                "options": model_options(fields["options"]),
+                "endpoints": tuple(Endpoint(**one) for one in fields["endpoints"]),
+            }
+        )
         for fields in found["models"]
     ]
     return Configured(models, [Tenant(**fields) for fields in found["tenants"]])

@@ -62,6 +62,7 @@ def completed(
         raw=orjson.dumps(answer.raw).decode(),
         finish_reason=answer.finish_reason,
         config_digest=config_digest,
+        endpoint=started.endpoint,
     )
 
 
@@ -171,5 +172,6 @@ class _Ending:
             counts_failure=counts_failure,
             counts_retry=counts_retry,
             eligible_at=eligible_at,
+            endpoint=started.endpoint,
             usage=Usage() if self._cause is None else self._cause.usage,
         )

@@ -9,11 +9,12 @@ import orjson
 
 from llm_scheduler.domain.figures import DayStats
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
-from llm_scheduler.domain.model import Model, ModelStatus, Tenant
+from llm_scheduler.domain.model import Endpoint, Model, ModelOptions, ModelStatus, Tenant, model_options
 from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.session import Session
 from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import (
+    NO_OPTIONS,
     Attempt,
     AttemptOutcome,
     CacheUse,
@@ -21,6 +22,7 @@ from llm_scheduler.domain.task import (
     Task,
     TaskError,
     TaskLog,
+    TaskOptions,
     Usage,
     WaitingTask,
 )
@@ -65,6 +67,9 @@ TASK_COLUMNS: Final = (
     "http_status",
     "dead_reason",
     "output",
+    "est_output",
+    "key_id",
+    "options",
 )
 RESULT_COLUMNS: Final = ("raw", "prompt_tokens", "completion_tokens", "cost_microusd")
 """What a task takes from its row in `results`, after `TASK_COLUMNS`."""
@@ -81,6 +86,7 @@ WAITING_COLUMNS: Final = (
     "est_tokens",
     "queued_at",
     "deadline_at",
+    "est_output",
 )
 MOVED_COLUMNS: Final = ("id", "tenant_id", "model_id", "status", "attempt")
 ATTEMPT_COLUMNS: Final = (
@@ -98,6 +104,7 @@ ATTEMPT_COLUMNS: Final = (
     "completion_tokens",
     "cost_microusd",
     "ttft_ms",
+    "endpoint",
 )
 LOG_COLUMNS: Final = ("task_id", "level", "message", "created_at", "data")
 MODEL_COLUMNS: Final = (
@@ -120,6 +127,8 @@ MODEL_COLUMNS: Final = (
     "created_at",
     "updated_at",
     "version",
+    "options",
+    "endpoints",
 )
 TENANT_COLUMNS: Final = ("id", "name", "weight", "max_workers")
 SESSION_COLUMNS: Final = (
@@ -168,6 +177,21 @@ def unpacked_retry(text: str) -> RetryPolicy:
     return RetryPolicy(**orjson.loads(text))
 
 
+def packed_options(options: TaskOptions) -> str | None:
+    """What a task asks for as JSON text, if anything."""
+    return None if options == NO_OPTIONS else orjson.dumps(options).decode()
+
+
+def unpacked_options(text: str | None) -> TaskOptions:
+    """What `packed_options` wrote."""
+    if text is None:
+        return NO_OPTIONS
+    fields = orjson.loads(text)
+    if fields["fallback_models"] is not None:
+        fields["fallback_models"] = tuple(fields["fallback_models"])
+    return TaskOptions(**fields)
+
+
 def task_of(row: Row) -> Task:
     """From `TASK_COLUMNS`, `RESULT_COLUMNS` and `CACHE_COLUMNS`."""
     return Task(
@@ -201,10 +225,13 @@ def task_of(row: Row) -> Task:
         error=_error_of(*row[27:31]),
         dead_reason=None if row[31] is None else DeadReason(row[31]),
         output=row[32],
-        raw=row[33],
-        usage=Usage(row[34] or 0, row[35] or 0),
-        cost_microusd=row[36] or 0,
-        cache=None if row[37] is None else CacheUse(*row[37:40]),
+        est_output=row[33],
+        key_id=row[34],
+        options=unpacked_options(row[35]),
+        raw=row[36],
+        usage=Usage(row[37] or 0, row[38] or 0),
+        cost_microusd=row[39] or 0,
+        cache=None if row[40] is None else CacheUse(*row[40:43]),
     )
 
 
@@ -237,6 +264,7 @@ def attempt_of(row: Row) -> Attempt:
         usage=Usage(row[10], row[11]),
         cost_microusd=row[12],
         ttft_ms=row[13],
+        endpoint=row[14],
     )
 
 
@@ -268,6 +296,8 @@ def model_of(row: Row) -> Model:
         created_at=Millis(row[16]),
         updated_at=Millis(row[17]),
         version=row[18],
+        options=ModelOptions() if row[19] is None else model_options(orjson.loads(row[19])),
+        endpoints=() if row[20] is None else tuple(Endpoint(**fields) for fields in orjson.loads(row[20])),
     )
 
 
@@ -293,6 +323,8 @@ def model_row(model: Model) -> tuple[object, ...]:
         model.created_at,
         model.updated_at,
         model.version,
+        orjson.dumps(model.options).decode(),
+        orjson.dumps(model.endpoints).decode() if model.endpoints else None,
     )
 
 

@@ -111,6 +111,9 @@ TASK_NEW: Final = (
     "retry",
     "metadata",
     "input",
+    "est_output",
+    "key_id",
+    "options",
 )
 ATTEMPT_ROW: Final = tuple(column.name for column in ATTEMPTS.columns)
 ATTEMPT_NEW: Final = (
@@ -125,6 +128,7 @@ ATTEMPT_NEW: Final = (
     "prompt_tokens",
     "completion_tokens",
     "cost_microusd",
+    "endpoint",
 )
 METADATA_ROW: Final = ("tenant_id", "key", "value", "created_at", "task_id")
 SELECT_KEYS: Final = (
@@ -167,6 +171,9 @@ STARTABLE: Final = (
     "timeout_s",
     "retry",
     "input",
+    "est_output",
+    "key_id",
+    "options",
 )
 SELECT_STARTABLE: Final = (
     f"SELECT {', '.join(STARTABLE)} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued' AND cancel = 0"
@@ -240,7 +247,7 @@ WAITING: Final = "('queued', 'scheduled', 'held', 'blocked')"
 TERMINAL: Final = "('completed', 'failed', 'cancelled', 'expired')"
 
 _MOVED: Final = "id, tenant_id, model_id, status, attempt"
-_WAITING: Final = "id, model_id, tenant_id, type, priority, attempt, est_tokens, queued_at, deadline_at"
+_WAITING: Final = "id, model_id, tenant_id, type, priority, attempt, est_tokens, queued_at, deadline_at, est_output"
 
 SELECT_UNFINISHED: Final = f"SELECT {_MOVED} FROM tasks WHERE id IN ({{ids}}) AND status IN {UNFINISHED}"
 CANCEL_WAITING: Final = (
@@ -357,16 +364,19 @@ WAITING_AFTER: Final = (
     "AND (eligible_at > ? OR id > ?) ORDER BY eligible_at, id LIMIT ?"
 )
 SELECT_RUNNING: Final = (
-    "SELECT id, model_id, tenant_id, owner, attempt, started_at FROM tasks WHERE status = 'running' LIMIT ?"
+    "SELECT t.id, t.model_id, t.tenant_id, t.owner, t.attempt, t.started_at, a.endpoint FROM tasks t "
+    "LEFT JOIN attempts a ON a.task_id = t.id AND a.attempt = t.attempt WHERE t.status = 'running' LIMIT ?"
 )
-RECENT_START: Final = ("model_id", "started_at", "tokens")
+RECENT_START: Final = ("model_id", "started_at", "tokens", "output_tokens", "endpoint")
 # What ran within the window ended within it, or has not ended: both ends of one index.
 RECENT_STARTS: Final = (
-    "SELECT model_id, started_at, prompt_tokens + completion_tokens AS tokens FROM attempts "
+    "SELECT model_id, started_at, prompt_tokens + completion_tokens AS tokens, completion_tokens AS output_tokens, "
+    "endpoint FROM attempts "
     "WHERE ended_at >= ? AND started_at >= ? ORDER BY started_at LIMIT ?"
 )
 OPEN_STARTS: Final = (
-    "SELECT a.model_id, a.started_at, t.est_tokens AS tokens FROM attempts a JOIN tasks t ON t.id = a.task_id "
+    "SELECT a.model_id, a.started_at, t.est_tokens AS tokens, t.est_output AS output_tokens, a.endpoint "
+    "FROM attempts a JOIN tasks t ON t.id = a.task_id "
     "WHERE a.ended_at IS NULL AND a.started_at >= ? ORDER BY a.started_at LIMIT ?"
 )
 COUNT_QUEUED: Final = "SELECT COUNT(*) FROM tasks WHERE status = 'queued'"

@@ -127,10 +127,10 @@ def still_waiting(reader: Reader, task_ids: Sequence[TaskId]) -> list[WaitingTas
 
 def running(reader: Reader) -> list[Slot]:
     """Running tasks as slots."""
-    columns = ("id", "model_id", "tenant_id", "owner", "attempt", "started_at")
+    columns = ("id", "model_id", "tenant_id", "owner", "attempt", "started_at", "endpoint")
     rows = reader.rows(columns, statements.SELECT_RUNNING, (LARGEST_LIST,))
     # A slot carries the attempt that its claim expected: one less than the one that runs.
-    return [Slot(row[0], row[1], row[2], row[3], row[4] - 1, row[5]) for row in rows]
+    return [Slot(row[0], row[1], row[2], row[3], row[4] - 1, row[5], row[6]) for row in rows]
 
 
 def recent_starts(reader: Reader, since: int) -> list[PastStart]:

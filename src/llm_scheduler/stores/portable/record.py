@@ -219,6 +219,7 @@ def _attempt_row(one: _Accepted) -> tuple[object, ...]:
         is_retryable,
         http_status,
         message,
+        end.endpoint,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from llm_scheduler.ports.store import StartedTask
 from llm_scheduler.stores import lines, statements
+from llm_scheduler.stores.rows import unpacked_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +35,7 @@ def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Sequence[S
                 answer.append(None)
                 continue
             del startable[order.task_id]
-            started = _started(row, transaction)
+            started = _started(row, transaction, order.endpoint)
             groups[session_id, order.expected_attempt].append(started)
             answer.append(started)
         answers.append(answer)
@@ -48,7 +49,7 @@ def _alive_sessions(transaction: Transaction, wanted: list[Wanted]) -> set[int]:
     return {row[0] for row in transaction.rows_in(("id",), statements.ALIVE_SESSIONS, sessions)}
 
 
-def _started(row: Row, transaction: Transaction) -> StartedTask:
+def _started(row: Row, transaction: Transaction, endpoint: str | None) -> StartedTask:
     return StartedTask(
         task_id=row[0],
         tenant_id=row[1],
@@ -66,6 +67,10 @@ def _started(row: Row, transaction: Transaction) -> StartedTask:
         timeout_s=row[12],
         retry=row[13],
         input=row[14],
+        est_output=row[15],
+        key_id=row[16],
+        options=unpacked_options(row[17]),
+        endpoint=endpoint,
     )
 
 
@@ -91,6 +96,7 @@ def _write(transaction: Transaction, groups: dict[tuple[int, int], list[StartedT
                     0,
                     0,
                     0,
+                    task.endpoint,
                 )
             )
     transaction.insert("attempts", statements.ATTEMPT_NEW, attempts)

@@ -12,7 +12,7 @@ from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import Submitted
 from llm_scheduler.stores import statements
 from llm_scheduler.stores.portable import answers
-from llm_scheduler.stores.rows import packed_retry
+from llm_scheduler.stores.rows import packed_options, packed_retry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -208,4 +208,7 @@ def _task_row(task: NewTask, new: Submitted, now: Millis) -> tuple[object, ...]:
         None if task.retry is None else packed_retry(task.retry),
         orjson.dumps(dict(task.metadata)).decode() if task.metadata else None,
         task.input,
+        task.est_output,
+        task.key_id,
+        packed_options(task.options),
     )
