@@ -10,6 +10,7 @@ record, which is the truth.
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.placement import ShareRule
@@ -25,10 +26,37 @@ REBUILD_TTL_S: Final = 10.0
 """An elected rebuilder that shows no sign of life for so long is replaced."""
 
 
+class Unit(StrEnum):
+    """What a provider counts."""
+
+    REQUESTS = "requests"
+    TOKENS = "tokens"
+    INPUT_TOKENS = "input_tokens"
+    OUTPUT_TOKENS = "output_tokens"
+
+
+class GateRules(NamedTuple):
+    """One endpoint of a lane: limits of its own within the lane's.
+
+    `weight`: its share of the starts while several have room. Limits per minute, None = none.
+    """
+
+    name: str
+    weight: float = 1.0
+    max_workers: int | None = None
+    rpm: int | None = None
+    tpm: int | None = None
+    input_tpm: int | None = None
+    output_tpm: int | None = None
+    is_drained: bool = False
+
+
 class LaneRules(NamedTuple):
     """The limits of one lane, in force from the next claim on.
 
-    `rpm`, `tpm`: per minute, None = none. `starve_after_ms` None = the reserve is off.
+    `rpm`, `tpm`, `input_tpm`, `output_tpm`: per minute over all gates, None = none. `starve_after_ms` None = the
+    reserve is off. Without `gates` there is one way through, that has no name and no limits of its own.
+    `keeps_backlog`: what each tenant has waiting is summed up, for `Broker.backlog`.
     """
 
     lane: ModelId
@@ -41,10 +69,17 @@ class LaneRules(NamedTuple):
     version: int = 0
     """Of the model's configuration. Rules older than those in force are ignored, so that a process that
     has not heard of a change yet cannot undo it."""
+    input_tpm: int | None = None
+    output_tpm: int | None = None
+    gates: tuple[GateRules, ...] = ()
+    keeps_backlog: bool = False
 
 
 class Entry(NamedTuple):
-    """A waiting task. `attempt` is what START will expect; `tokens` the reservation."""
+    """A waiting task.
+
+    `attempt` is what START will expect; `tokens` the reservation, `output_tokens` the part of it that is to come out.
+    """
 
     task_id: TaskId
     lane: ModelId
@@ -53,16 +88,35 @@ class Entry(NamedTuple):
     tokens: int
     queued_at: Millis
     placement: Placement
+    output_tokens: int = 0
+
+
+class Spent(NamedTuple):
+    """What ever started through one gate, in each unit, a claim's own reservation included; settled as calls end.
+
+    The differences between two of them tell what we used of a provider's limits in between.
+    """
+
+    requests: int = 0
+    tokens: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
 
 
 class Claim(NamedTuple):
-    """A slot was given to this task: record START next, then call, then release."""
+    """A slot was given to this task: record START next, then call, then release.
+
+    `endpoint` is the gate that had room, None for a lane without gates.
+    """
 
     task_id: TaskId
     lane: ModelId
     tenant_id: TenantId
     attempt: int
     tokens: int
+    output_tokens: int = 0
+    endpoint: str | None = None
+    spent: Spent = Spent()
 
 
 class ClaimAnswer(NamedTuple):
@@ -90,6 +144,59 @@ class Release(NamedTuple):
     used_tokens: int | None = None
     back: Entry | None = None
     is_success: bool = False
+
+
+class Pace(NamedTuple):
+    """How fast one unit of a gate may be spent from now on, by what the provider's answers said.
+
+    In force for `valid_ms`, in place of the configured limit of that unit; then the configured one counts again.
+    `per_s` units a second, at most `burst` units at once after a silence; `bonus` units are given (or, if
+    negative, taken) once.
+    """
+
+    unit: Unit
+    per_s: float
+    burst: float
+    valid_ms: int
+    bonus: float = 0.0
+
+
+class Hold(NamedTuple):
+    """Why nothing starts through one gate (or the lane as a whole, `endpoint` None).
+
+    `reason`: `paused`, `concurrency`, `requests`, `tokens`, `input_tokens`, `output_tokens`, `throttled` (the shared
+    pause after a 429), `circuit` (too many failures), `drained`. `wait_ms` None = only an event ends it.
+    """
+
+    reason: str
+    wait_ms: int | None = None
+    endpoint: str | None = None
+
+
+class GateState(NamedTuple):
+    """How one gate is: calls that run, failures among the calls of the last 30 s, and what holds it, if anything."""
+
+    endpoint: str | None
+    running: int
+    calls: int
+    failures: int
+    holds: tuple[Hold, ...]
+
+
+class LaneState(NamedTuple):
+    """What stands between the head of a lane and its start: holds of the lane itself, and each gate."""
+
+    lane: ModelId
+    holds: tuple[Hold, ...]
+    gates: tuple[GateState, ...]
+
+
+class TenantBacklog(NamedTuple):
+    """What a tenant has waiting in a lane: tasks, and the sum of their placements' costs."""
+
+    tenant_id: TenantId
+    tasks: int
+    cost: float
 
 
 class Slot(NamedTuple):
