@@ -102,7 +102,13 @@ class Installation(Adapters):
         self.channel = self._make_channel()
         self.feed = self._make_feed()
         self.running = RunningCalls()
-        self.catalogue = Catalogue(KINDS, settings.strategy)
+        self.extensions = self._make_extensions()
+        self.catalogue = Catalogue(
+            {**KINDS, **self.extensions.kinds},
+            settings.strategy,
+            self.extensions.strategies,
+            self.extensions.task_types,
+        )
         self.catalogue.backlogs = Backlogs(self._backlog, self.clock)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
@@ -319,6 +325,7 @@ class Installation(Adapters):
                 parse_filter=self.parse_filter,
                 limits=self.limits,
                 stopping=self.stopping,
+                plugins=self.extensions.states,
             ),
             is_probes_only=not self.is_api,
         )

@@ -9,12 +9,14 @@ import contextlib
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+import structlog
+
 from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus, Tenant
 from llm_scheduler.ports.broker import Entry, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
-from llm_scheduler.scheduling.strategies.registry import checked_options, find
+from llm_scheduler.scheduling.strategies.registry import DEFAULT, STRATEGIES, checked_options, find
 from llm_scheduler.services.equality import config_digest
 
 if TYPE_CHECKING:
@@ -25,8 +27,10 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.strategy import Strategy
+    from llm_scheduler.ports.task_type import TaskType
     from llm_scheduler.services.backlogs import Backlogs
 
+_log = structlog.get_logger(__name__)
 _SERVICE_DRIFT: Final = 0.1
 """An expected service time that has moved by less than this share leaves contexts as they are."""
 
@@ -34,9 +38,17 @@ _SERVICE_DRIFT: Final = 0.1
 class Catalogue:
     """Models and tenants in force."""
 
-    def __init__(self, kinds: Mapping[str, ProviderKind], default_strategy: str) -> None:
-        self.kinds = kinds
-        self.default_strategy = find(default_strategy)
+    def __init__(
+        self,
+        kinds: Mapping[str, ProviderKind],
+        default_strategy: str,
+        strategies: Mapping[str, Strategy] = MappingProxyType({}),
+        task_types: Mapping[str, TaskType] = MappingProxyType({}),
+    ) -> None:
+        self.kinds, self.task_types = kinds, task_types
+        """`task_types`: those of plugins."""
+        self._plugged = strategies
+        self.default_strategy = self._named_or(default_strategy, STRATEGIES[DEFAULT])
         self._by_id: dict[ModelId, Model] = {}
         self._by_name: dict[tuple[TenantId, str], Model] = {}
         self._strategies: dict[ModelId, Strategy] = {}
@@ -67,7 +79,8 @@ class Catalogue:
             self._by_name.pop((before.tenant_id, before.name), None)
         self._by_id[model.id] = model
         self._by_name[model.tenant_id, model.name] = model
-        self._strategies[model.id] = self.strategy_of(model)
+        default = self.default_strategy
+        self._strategies[model.id] = self._named_or(model.strategy, default) if model.strategy else default
         self._contexts.pop(model.id, None)
 
     def strategy_of(self, model: Model) -> Strategy:
@@ -76,7 +89,15 @@ class Catalogue:
         Raises:
             InvalidInputError: there is no strategy of that name.
         """
-        return find(model.strategy) if model.strategy else self.default_strategy
+        return find(model.strategy, self._plugged) if model.strategy else self.default_strategy
+
+    def _named_or(self, name: str, fallback: Strategy) -> Strategy:
+        """A strategy that was there when it was chosen may be gone with its package, or broken now."""
+        try:
+            return find(name, self._plugged)
+        except InvalidInputError:
+            _log.error("strategy_missing", strategy=name, instead=fallback.name, next_step="llms plugins list")
+            return fallback
 
     def forget(self, model_id: ModelId) -> None:
         """Take a model out."""

@@ -193,6 +193,8 @@ class Models:
 
     def _well_placed(self, before: Model, after: Model) -> Model:
         """The model with options that its strategy knows; those of a former strategy go with it."""
+        if _orders(after) == _orders(before):
+            return after  # also one whose strategy is gone with its package: it can still be paused
         strategy, given = self._catalogue.strategy_of(after), after.options.strategy_options
         if after.strategy != before.strategy and given == before.options.strategy_options:
             given = {name: value for name, value in given.items() if name in strategy.options}
