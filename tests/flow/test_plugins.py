@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.cluster import Member
-from tests.live import ROOT
+from tests.live import KEY, ROOT
 from tests.rig.package import install_project, with_path, write_package
 
 if TYPE_CHECKING:
@@ -35,10 +35,10 @@ class Plugged(Member):
 
     def __init__(self, folder: Path, site: Path) -> None:
         super().__init__(folder)
-        self._site = site
+        self.site = site
 
     def command(self) -> list[str]:
-        return ["env", f"PYTHONPATH={self._site}", *super().command()]
+        return ["env", f"PYTHONPATH={self.site}", *super().command()]
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +62,14 @@ def server(tmp_path: Path, site: Path) -> Iterator[Plugged]:
         made.close()
 
 
-def run(site: Path, *arguments: str) -> str:
+def run(site: Path, *arguments: str, **environ: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], env=with_path(site), capture_output=True, text=True, timeout=120, cwd=ROOT
+        [sys.executable, *arguments],
+        env=with_path(site) | environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout
@@ -109,6 +114,8 @@ def test_a_strategy_that_always_fails_loses_nothing_and_is_seen(server: Plugged)
     metrics = server.http.get("/metrics").text
     assert 'plugin_faults_total{kind="raised",plugin="strategy:ill"}' in metrics
     assert server.log.count("plugin_fault") == 1
+    asked = ("-m", "llm_scheduler", "plugins", "list", "--live", "--url", f"http://127.0.0.1:{server.port}")
+    assert " raised" in run(server.site, *asked, LLMS_API_KEY=KEY)
 
 
 def test_what_cannot_be_used_is_listed_with_its_reason(server: Plugged) -> None:
@@ -145,7 +152,7 @@ def test_a_server_starts_when_the_package_of_a_strategy_is_gone(tmp_path: Path, 
         server.call("POST", "/api/v1/models/m/pause")
         task = server.call("POST", "/api/v1/tasks", {"model": "m", "input": "Hi"})
         server.stop()
-        server._site = tmp_path
+        server.site = tmp_path
 
         server.start()
         server.call("POST", "/api/v1/models/m/resume")

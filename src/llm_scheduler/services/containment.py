@@ -40,7 +40,7 @@ _log = structlog.get_logger(__name__)
 
 
 class Faults:
-    """What one plugin did wrong: counted always, logged once a minute for each sort.
+    """What one plugin did wrong: counted always, logged at most once a minute for each sort.
 
     Sorts: `raised`, `nonsense` (what it gave cannot be used), `slow`.
     """
@@ -51,10 +51,14 @@ class Faults:
         self._meter = meter
         self._logged_at_s: dict[str, float] = {}
 
-    def note(self, sort: str, detail: str, **facts: object) -> None:
-        """One more."""
+    def count(self, sort: str) -> None:
+        """One more, without a word."""
         self.counts[sort] += 1
         self._meter.plugin_fault(self.label, sort)
+
+    def note(self, sort: str, detail: str, **facts: object) -> None:
+        """One more."""
+        self.count(sort)
         now_s = self.clock.monotonic_s()
         if now_s - self._logged_at_s.get(sort, float("-inf")) >= _LOG_EVERY_S:
             self._logged_at_s[sort] = now_s
@@ -103,19 +107,20 @@ class ContainedStrategy:
             if problem is not None:
                 self._faults.note("nonsense", problem, task_id=task.task_id)
                 placement = None
-        self._watch(clock.monotonic_s() - began_s, task)
+        self._watch(clock.monotonic_s() - began_s)
         return self._fallback.place(task, context) if placement is None else placement
 
-    def _watch(self, took_s: float, task: WaitingTask) -> None:
+    def _watch(self, took_s: float) -> None:
         if took_s <= SLOW_S:
             self._slow = 0
             return
+        # A single one says little: a busy machine takes the processor away from the best of strategies.
+        self._faults.count("slow")
         self._slow += 1
-        self._faults.note("slow", f"a placement took {took_s * 1000:.1f} ms", task_id=task.task_id)
         if self._slow >= SLOW_IN_A_ROW:
             self._slow = 0
             self._off_until_s = self._faults.clock.monotonic_s() + OFF_FOR_S
-            _log.error("plugin_off", plugin=self._faults.label, for_s=OFF_FOR_S, reason="slow")
+            _log.error("plugin_off", plugin=self._faults.label, for_s=OFF_FOR_S, reason=f"slow: {took_s * 1000:.1f} ms")
 
 
 class ContainedType:

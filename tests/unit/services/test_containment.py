@@ -153,7 +153,10 @@ def test_a_fault_is_logged_once_a_minute_and_counted_always() -> None:
 def test_three_slow_placements_in_a_row_switch_it_off_for_a_minute() -> None:
     bench = Bench(lambda: SOUND, took_ms=6)
 
-    assert [bench.place() for _ in range(5)] == [SOUND] * 3 + [FALLBACK] * 2
+    with capture_logs() as logs:
+        assert [bench.place() for _ in range(5)] == [SOUND] * 3 + [FALLBACK] * 2
+
+    assert [log["event"] for log in logs] == ["plugin_off"]
     assert bench.calls == 3
     assert bench.strategy.is_off
     bench.clock.advance_ms(round(OFF_FOR_S * 1000))
