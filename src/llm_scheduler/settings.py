@@ -81,7 +81,7 @@ class Settings(BaseModel):
     bootstrap_api_key: SecretStr | None = Field(
         None, description="Admin key for automation, at least 16 characters. Default: made on first start."
     )
-    strategy: str = Field("fair", description="Order of tasks: fair, priority or fifo; a model may have its own.")
+    strategy: str = Field("fair", description="Order of tasks (docs/strategies.md); a model may have its own.")
     max_queue_length: int = Field(2_000_000, ge=1, description="Tasks that may wait in all; more get 429 queue_full.")
     max_input_bytes: int = Field(1024 * 1024, ge=256, description="Largest input of one task, bytes of JSON.")
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest request body but bulk streams, bytes.")
@@ -99,7 +99,11 @@ class Settings(BaseModel):
         try:
             find(value)
         except InvalidInputError as error:
-            raise ValueError(str(error)) from error
+            # Asked for only now: looking for plugins takes longer than all the rest of the settings.
+            from llm_scheduler.plugins import Kind, names
+
+            if value not in names(Kind.STRATEGY):
+                raise ValueError(str(error)) from error
         return value
 
     @field_validator("bootstrap_api_key")

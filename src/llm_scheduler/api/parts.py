@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, cast
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from starlette.requests import Request
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.extensions import PluginState
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
@@ -70,6 +71,8 @@ class Parts:
     max_body_bytes: int = MAX_BODY_BYTES
     max_bulk_lines: int = MAX_BULK_LINES
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    plugins: Callable[[], Sequence[PluginState]] = tuple
+    """Those of this process, and how they fare."""
 
 
 class Caller:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from llm_scheduler.api.archived import archive_line
+from llm_scheduler.app.extensions import installed_plugins
 from llm_scheduler.brokers.guarded import GuardedBroker
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.brokers.redis.broker import RedisBroker
@@ -21,6 +22,7 @@ from llm_scheduler.caches.redis import RedisCache
 from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.relay.shared_feed import SharedFeed
+from llm_scheduler.services.extensions import Extensions
 from llm_scheduler.services.retention import Retention
 from llm_scheduler.stores.archive.writing import NdjsonArchive, NoArchive
 from llm_scheduler.stores.mysql.clock import DatabaseClock
@@ -55,6 +57,9 @@ class Adapters:
     channel: Channel
     catalogue: Catalogue
     loops: UpkeepLoops
+
+    def _make_extensions(self) -> Extensions:
+        return Extensions(installed_plugins(), self.clock, self.meter)
 
     def _make_clock(self) -> Clock:
         return DatabaseClock() if self.settings.is_mysql else SystemClock()

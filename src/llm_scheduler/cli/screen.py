@@ -26,6 +26,9 @@ STATUS_STYLES: Final[Mapping[str, str]] = {
     "paused": "yellow",
     "failed": "red",
     "unhealthy": "red",
+    "broken": "red",
+    "refused": "red",
+    "off": "yellow",
     "expired": "red",
     "cancelled": "dim",
 }

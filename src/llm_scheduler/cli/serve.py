@@ -19,7 +19,11 @@ from llm_scheduler.cli.faults import explained
 @click.option("--grace", "grace_s", type=click.FloatRange(min=0), metavar="S", help="What running calls get at a stop.")
 @click.option("--log-format", type=click.Choice(["console", "json"]))
 @click.option("--log-level", type=click.Choice(["debug", "info", "warning", "error"]))
-@click.option("--strategy", metavar="NAME", help="Order of tasks: fair, priority, fifo.")
+@click.option(
+    "--strategy",
+    metavar="NAME",
+    help="Order of tasks; default: fair. See docs/strategies.md.",
+)
 @click.option("--sample-model", is_flag=True, help="Without any model: register a small local one, to try things out.")
 def serve(sample_model: bool, **overrides: Any) -> None:
     """Run API and worker until Ctrl-C.

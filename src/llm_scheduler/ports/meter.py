@@ -59,6 +59,10 @@ class Meter(Protocol):
         """Tasks that ask for the response cache: `hit`, `miss` or `joined` (they follow an equal one in flight)."""
         ...
 
+    def plugin_fault(self, plugin: str, kind: str) -> None:
+        """A plugin (`strategy:night_owl`) `raised`, gave `nonsense` or was `slow`."""
+        ...
+
     def retired(self, archived: int, removed: int) -> None:
         """Finished tasks were written to the archive, and left the record."""
         ...

@@ -33,7 +33,8 @@ class ProviderError(Exception):
     Args:
         code: stable snake_case: `rate_limited`, `timeout`, `connection_failed`, `stream_cut`, `bad_response`,
             `server_error`, `overloaded`, `invalid_request`, `authentication_failed`, `not_found`,
-            `permission_denied`, `insufficient_quota`, `too_large`, `content_filtered`, `context_length_exceeded`.
+            `permission_denied`, `insufficient_quota`, `too_large`, `content_filtered`, `context_length_exceeded`;
+            `task_type_failed` and `bad_answer` are a plugin's.
         message: for people; holds no secret.
         is_retryable: whether the same request may succeed later.
         fault: whose doing it is.

@@ -17,6 +17,7 @@ from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.equality import cache_key
 from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.inputs import checked_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -29,10 +30,9 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, Submitted
+    from llm_scheduler.ports.task_type import TaskType
     from llm_scheduler.services.catalogue import Catalogue
 
-_PLAIN_FIELD: Final[Mapping[str, str]] = {"completion": "prompt", "embedding": "input"}
-_NEEDED: Final[Mapping[str, str]] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
 _CACHE_OUTCOMES: Final[Mapping[Status, str]] = {Status.COMPLETED: "hit", Status.BLOCKED: "joined"}
 _FULL_RETRY_AFTER_S: Final = 5
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -138,14 +138,17 @@ class Submissions:
             InputTooLargeError: the input is over the limit.
         """
         model = self._catalogue.named(draft.model, tenant_id)
-        kind = self._catalogue.kinds.get(model.type)
-        if kind is None or draft.type not in kind.task_types:
-            known = ", ".join(sorted(kind.task_types)) if kind else "none"
-            raise InvalidInputError(f"Model '{model.name}' ({model.type}) takes tasks of type: {known}.", "type")
-        body = _body(draft.type, draft.input)
+        plugin = self._catalogue.task_types.get(draft.type)
+        body = checked_body(plugin, draft.type, draft.input)
+        self._check_type(model, draft.type, plugin, body)
         text = orjson.dumps(body)
         if len(text) > self._limits.max_input_bytes:
             raise InputTooLargeError("The input", len(text), self._limits.max_input_bytes)
+        if plugin is None:
+            est_tokens, est_output = estimated_tokens(draft.type, body, len(text)), 0
+        else:
+            est_input, est_output = plugin.estimate(body)
+            est_tokens = est_input + est_output
         run_at, deadline_at = _millis(draft.run_at), _millis(draft.deadline_at)
         if deadline_at is not None:
             self._check_deadline(deadline_at, run_at)
@@ -160,7 +163,8 @@ class Submissions:
             input=text.decode(),
             priority=MEDIUM if draft.priority is None else draft.priority,
             max_retries=retries,
-            est_tokens=estimated_tokens(draft.type, body, len(text)),
+            est_tokens=est_tokens,
+            est_output=est_output,
             run_at=run_at,
             deadline_at=deadline_at,
             timeout_s=draft.timeout_s,
@@ -170,6 +174,15 @@ class Submissions:
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
         )
+
+    def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
+        """The model takes the type, or the type that a plugin's turns into."""
+        kind = self._catalogue.kinds.get(model.type)
+        takes = kind.task_types if kind else frozenset[str]()
+        if (task_type if plugin is None else plugin.to_call(body)[0]) in takes:
+            return
+        known = ", ".join(sorted({*takes, *self._catalogue.task_types} if takes else takes)) or "none"
+        raise InvalidInputError(f"Model '{model.name}' ({model.type}) takes tasks of type: {known}.", "type")
 
     def _wish(
         self, draft: TaskDraft, model: Model, tenant_id: TenantId, body: Mapping[str, object]
@@ -224,26 +237,24 @@ class Submissions:
         return stored
 
     async def _index(self, tasks: Sequence[NewTask], stored: Sequence[Submitted]) -> None:
-        entry = self._catalogue.entry
-        entries = [
-            entry(
-                WaitingTask(
-                    done.task_id,
-                    task.model_id,
-                    task.tenant_id,
-                    task.type,
-                    task.priority,
-                    0,
-                    task.est_tokens,
-                    done.queued_at,
-                    task.deadline_at,
-                )
+        waiting = [
+            WaitingTask(
+                done.task_id,
+                task.model_id,
+                task.tenant_id,
+                task.type,
+                task.priority,
+                0,
+                task.est_tokens,
+                done.queued_at,
+                task.deadline_at,
+                task.est_output,
             )
             for task, done in zip(tasks, stored, strict=True)
             if done.is_new and done.status is Status.QUEUED
         ]
-        if entries:
-            await self._broker.enqueue(entries)
+        if waiting:
+            await self._broker.enqueue(await self._catalogue.placed(waiting))
         for task, done in zip(tasks, stored, strict=True):
             if done.status is Status.SCHEDULED:
                 self._note_due(done.queued_at)
@@ -298,42 +309,6 @@ def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
         metadata=task.metadata,
         cache=None if task.cache is None else CacheUse(task.cache.ttl_s),
     )
-
-
-def checked_input(task_type: str, value: str | dict[str, object]) -> str:
-    """A request body as it is stored: JSON text.
-
-    Raises:
-        InvalidInputError: the part that the type needs is missing.
-    """
-    return orjson.dumps(_body(task_type, value)).decode()
-
-
-def _body(task_type: str, value: str | dict[str, object]) -> dict[str, object]:
-    if isinstance(value, str):
-        if not value.strip():
-            raise InvalidInputError("The input is empty; give a prompt.", "input")
-        if task_type == "chat":
-            return {"messages": [{"role": "user", "content": value}]}
-        return {_PLAIN_FIELD.get(task_type, "input"): value}
-    needed = _NEEDED.get(task_type)
-    if needed is not None:
-        part = value.get(needed)
-        if not part:
-            raise InvalidInputError(f"A {task_type} input needs '{needed}'.", "input", needed)
-        if needed == "messages":
-            _check_messages(part)
-    return value
-
-
-def _check_messages(messages: object) -> None:
-    if not isinstance(messages, list):
-        raise InvalidInputError("'messages' must be a list of {role, content}.", "input", "messages")
-    for index, message in enumerate(messages):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):  # pyright: ignore[reportUnknownMemberType]
-            raise InvalidInputError(
-                "Each message is an object with a 'role' (system, user, assistant, tool).", "input", "messages", index
-            )
 
 
 def _millis(instant: datetime | None) -> Millis | None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+import orjson
+
 from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, WrongStatusError
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.estimate import estimated_tokens
 from llm_scheduler.services.following import Following
-from llm_scheduler.services.submit import Limits, checked_input
+from llm_scheduler.services.inputs import checked_body
+from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -96,12 +99,15 @@ class Tasks:
             InvalidInputError, InputTooLargeError: the new input is not acceptable.
         """
         task = await self.get(task_id, tenant_id)
-        text = None if new_input is None else checked_input(task.type, new_input)
+        text = None if new_input is None else self._input_text(task.type, new_input)
         if text is not None and len(text.encode()) > self.max_input_bytes:
             raise InputTooLargeError("The input", len(text.encode()), self.max_input_bytes)
         if task.status not in REVIVABLE or not await self.requeue_many([task_id], REVIVABLE, text, task.type):
             raise WrongStatusError(task_id, (await self.get(task_id, tenant_id)).status, "queued again")
         return await self.get(task_id, tenant_id)
+
+    def _input_text(self, task_type: str, value: str | dict[str, object]) -> str:
+        return orjson.dumps(checked_body(self._catalogue.task_types.get(task_type), task_type, value)).decode()
 
     async def requeue_many(
         self,
@@ -123,7 +129,7 @@ class Tasks:
         changed = await self._store.set_priority(task_ids, priority)
         for task in changed:
             await self._broker.remove(task.model_id, [task.task_id])
-        await self._broker.enqueue(self._catalogue.entries(changed))
+        await self._broker.enqueue(await self._catalogue.placed(changed))
         return len(changed)
 
     async def discard_many(self, task_ids: Sequence[TaskId]) -> int:
@@ -145,7 +151,7 @@ class Tasks:
             raise WrongStatusError(task_id, task.status, "deleted; cancel it first")
 
     async def _enqueue(self, tasks: Sequence[WaitingTask]) -> None:
-        await self._broker.enqueue(self._catalogue.entries(tasks))
+        await self._broker.enqueue(await self._catalogue.placed(tasks))
         for task in tasks:
             self._tell(task.task_id, task.tenant_id, task.model_id, Status.QUEUED, task.attempt)
 

@@ -59,6 +59,9 @@ class PrometheusMeter:
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
         )
         self._repairs = Counter("reconciler_repairs_total", "What was mended", ["kind"], registry=registry)
+        self._plugin_faults = Counter(
+            "plugin_faults_total", "What plugins did wrong", ["plugin", "kind"], registry=registry
+        )
         self._cache = Counter(
             "cache_requests_total", "Lookups by level and outcome", ["cache", "level", "outcome"], registry=registry
         )
@@ -136,6 +139,10 @@ class PrometheusMeter:
     def repaired(self, kind: str, count: int) -> None:
         """Something was mended."""
         self._repairs.labels(kind).inc(count)
+
+    def plugin_fault(self, plugin: str, kind: str) -> None:
+        """A plugin did wrong."""
+        self._plugin_faults.labels(plugin, kind).inc()
 
     def retired(self, archived: int, removed: int) -> None:
         """Finished tasks left the record."""

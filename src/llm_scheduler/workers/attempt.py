@@ -20,12 +20,15 @@ from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llm_scheduler.domain.ids import SessionId
     from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.ports.broker import Claim
     from llm_scheduler.ports.provider import Answer
     from llm_scheduler.ports.store import Recorded, StartedTask
+    from llm_scheduler.ports.task_type import TaskType
     from llm_scheduler.workers.tools import Tools
 
 _log = structlog.get_logger(__name__)
@@ -143,14 +146,18 @@ class Attempt:
             provider = tools.models.provider(self._model)
         except (UnsealError, InvalidInputError) as error:
             raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
-        call = Call(started.task_id, started.attempt, started.type, orjson.loads(started.input), timeout_s)
+        body = orjson.loads(started.input)
+        plugin = tools.catalogue.task_types.get(started.type)
+        wire_type, wired = (started.type, body) if plugin is None else _wired(plugin, body)
+        call = Call(started.task_id, started.attempt, wire_type, wired, timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
         self._is_calling = True
         try:
-            return await provider.call(call, self._delta)
+            answer = await provider.call(call, self._delta)
         finally:
             self._is_calling = False
+        return answer if plugin is None else plugin.finish(answer, body)
 
     def _delta(self, text: str) -> None:
         if self._tools.feed.has_watchers(self._started.task_id):
@@ -251,3 +258,11 @@ class Attempt:
                 self._tools.clock.now(),
             )
         )
+
+
+def _wired(plugin: TaskType, body: Mapping[str, object]) -> tuple[str, dict[str, object]]:
+    """The call that a plugin's task turns into; what it took at submit it may refuse in another version."""
+    try:
+        return plugin.to_call(body)
+    except InvalidInputError as error:
+        raise ProviderError("task_type_failed", str(error), is_retryable=False, fault=Fault.CALLER) from error

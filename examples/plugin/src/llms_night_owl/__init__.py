@@ -1,0 +1,1 @@
+"""A strategy and a task type for LLM Scheduler."""
