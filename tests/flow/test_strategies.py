@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 from tests.cluster import SECRET_KEY
@@ -13,45 +12,17 @@ from tests.live import KEY
 from tests.rig import mariadb
 from tests.rig.shared import empty_redis
 
-from llm_scheduler.app.installation import Installation, open_keys
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId
 from llm_scheduler.domain.model import ModelOptions, Tenant
 from llm_scheduler.domain.task import NewTask
-from llm_scheduler.ports.broker import TenantBacklog
 from llm_scheduler.ports.store import TaskFilter
 from llm_scheduler.scheduling.strategies.registry import STRATEGIES
-from llm_scheduler.settings import load
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
 TASKS = 5_000
-
-
-class Summing(Installation):
-    """Sums backlogs up from the record, whatever its broker can do."""
-
-    async def _backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
-        sums, counts = Counter[TenantId](), Counter[TenantId]()
-        for task in await self.store.waiting_page(None, 10_000):
-            if task.model_id == lane:
-                sums[task.tenant_id] += int(self.catalogue.entry(task).placement.cost)
-                counts[task.tenant_id] += 1
-        return [TenantBacklog(tenant_id, counts[tenant_id], cost) for tenant_id, cost in sums.items()]
-
-
-@asynccontextmanager
-async def summing(folder: Path, **settings: Any) -> AsyncIterator[Inside]:
-    chosen, _ = load({"data_dir": folder, **settings}, {})
-    installation = Summing(chosen, open_keys(chosen))
-    await installation.open()
-    try:
-        yield Inside(installation)
-    finally:
-        await installation.drain(0)
-        await installation.close()
 
 
 def of_mixed_tenants(model_id: ModelId, count: int) -> list[NewTask]:
@@ -82,7 +53,7 @@ async def all_completed(it: Inside) -> bool:
 async def test_a_queue_goes_through_all_strategies_and_every_task_runs_once(tmp_path: Path, which: str) -> None:
     """5 000 tasks of four tenants, eight changes while they run."""
     ledger = tmp_path / "ledger"
-    async with summing(tmp_path / "data", **servers(which)) as it:
+    async with inside(tmp_path / "data", **servers(which)) as it:
         for number in (2, 3, 4):
             await it.store.save_tenant(Tenant(TenantId(number), f"tenant-{number}", float(number)))
         await it.models.changed()

@@ -157,7 +157,7 @@ class Installation(Adapters):
         return await self.broker.witness(has_reached=has_reached)
 
     async def _backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
-        return await self.broker.backlog(lane)  # pyright: ignore[reportAttributeAccessIssue]
+        return await self.broker.backlog(lane)
 
     def _lanes(self) -> Sequence[ModelId]:
         """What this worker serves."""
