@@ -56,19 +56,30 @@ def insert_head(table: str, columns: tuple[str, ...]) -> str:
     return f"INSERT INTO {_named(table, columns)} VALUES "
 
 
-def on_duplicate(changed: tuple[str, ...]) -> str:
+def on_duplicate(changed: tuple[str, ...], added: tuple[str, ...] = ()) -> str:
     """What MySQL shall do where a key is there already."""
-    return f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in changed)}"
+    settings = [f"{name} = VALUES({name})" for name in changed]
+    settings += [f"{name} = {name} + VALUES({name})" for name in added]
+    return f" ON DUPLICATE KEY UPDATE {', '.join(settings)}"
 
 
 @lru_cache(maxsize=64)
-def upsert(table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: int, dialect: Dialect) -> str:
-    """INSERT of several rows, or the new values of `changed` where a key is there already."""
+def upsert(
+    table: str,
+    columns: tuple[str, ...],
+    changed: tuple[str, ...],
+    rows: int,
+    dialect: Dialect,
+    added: tuple[str, ...] = (),
+) -> str:
+    """INSERT of several rows; where a key is there already the new values of `changed`, and `added` to the old ones."""
     text = insert(table, columns, rows)
     if dialect == "mysql":
-        return text + on_duplicate(changed)
+        return text + on_duplicate(changed, added)
     key = ", ".join(column.name for column in METADATA.tables[table].primary_key)
-    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
+    settings = [f"{name} = excluded.{name}" for name in changed]
+    settings += [f"{name} = {name} + excluded.{name}" for name in added]
+    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {', '.join(settings)}"
 
 
 def _named(table: str, columns: tuple[str, ...]) -> str:
@@ -266,7 +277,7 @@ REVIVE: Final = (
     "WHERE id IN ({ids}) AND status IN ('failed', 'cancelled')"
 )
 EDIT_INPUT: Final = "UPDATE tasks SET input = ?, generation = generation + 1 WHERE id IN ({ids}) AND status = 'queued'"
-EDIT_TOKENS: Final = "UPDATE tasks SET est_tokens = ? WHERE id IN ({ids}) AND status = 'queued'"
+EDIT_TOKENS: Final = "UPDATE tasks SET est_tokens = ?, est_output = ? WHERE id IN ({ids}) AND status = 'queued'"
 CLEAR_DEADLINE: Final = "UPDATE tasks SET deadline_at = NULL WHERE id IN ({ids})"
 SELECT_QUEUED: Final = f"SELECT {_WAITING} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued'"
 SET_PRIORITY: Final = f"UPDATE tasks SET priority = ?, updated_at = ? WHERE id IN ({{ids}}) AND status IN {WAITING}"
