@@ -13,10 +13,10 @@ import orjson
 from llm_scheduler.domain.errors import InputTooLargeError, InvalidInputError, QueueFullError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import Status
-from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, WaitingTask
+from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, TaskOptions, WaitingTask
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.equality import cache_key
-from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.estimate import measured
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, Submitted
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.learning import Learning
 
 _PLAIN_FIELD: Final[Mapping[str, str]] = {"completion": "prompt", "embedding": "input"}
 _NEEDED: Final[Mapping[str, str]] = {"chat": "messages", "completion": "prompt", "embedding": "input"}
@@ -98,6 +99,11 @@ class TaskDraft(Protocol):
         ...
 
     @property
+    def template(self) -> str | None:
+        """Tasks of one template are alike in length; None = their type says enough."""
+        ...
+
+    @property
     def idempotency_key(self) -> str | None:
         """The same key gives the same task."""
         ...
@@ -123,10 +129,12 @@ class Submissions:
         feed: Feed,
         meter: Meter,
         limits: Limits,
+        learning: Learning,
         note_due: Callable[[Millis], None] = lambda _due_at: None,
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._clock, self._feed, self._meter, self._limits = clock, feed, meter, limits
+        self._learning = learning
         self._note_due = note_due
 
     def check(self, draft: TaskDraft, tenant_id: TenantId) -> NewTask:
@@ -153,6 +161,8 @@ class Submissions:
         retries = draft.max_retries
         if retries is None:
             retries = policy.max_retries if policy else model.retry.max_retries
+        size = measured(draft.type, body, len(text))
+        estimate = self._learning.estimate(model.id, tenant_id, draft.template or draft.type, size)
         return NewTask(
             tenant_id=tenant_id,
             model_id=model.id,
@@ -160,7 +170,7 @@ class Submissions:
             input=text.decode(),
             priority=MEDIUM if draft.priority is None else draft.priority,
             max_retries=retries,
-            est_tokens=estimated_tokens(draft.type, body, len(text)),
+            est_tokens=estimate.total,
             run_at=run_at,
             deadline_at=deadline_at,
             timeout_s=draft.timeout_s,
@@ -169,6 +179,8 @@ class Submissions:
             idempotency_key=draft.idempotency_key,
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
+            est_output=estimate.output_tokens,
+            options=TaskOptions(template=draft.template),
         )
 
     def _wish(
@@ -237,6 +249,7 @@ class Submissions:
                     task.est_tokens,
                     done.queued_at,
                     task.deadline_at,
+                    task.est_output,
                 )
             )
             for task, done in zip(tasks, stored, strict=True)
@@ -297,6 +310,9 @@ def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
         retry=task.retry,
         metadata=task.metadata,
         cache=None if task.cache is None else CacheUse(task.cache.ttl_s),
+        est_output=task.est_output,
+        key_id=task.key_id,
+        options=task.options,
     )
 
 
@@ -356,5 +372,7 @@ def _fingerprint(draft: TaskDraft, text: bytes) -> str:
     # Only if given: keys that an earlier release recorded must go on matching their bodies.
     if draft.cache_ttl_s is not None:
         parts.append({"cache_ttl_s": draft.cache_ttl_s})
+    if draft.template is not None:
+        parts.append({"template": draft.template})
     head = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(head + text).hexdigest()

@@ -16,6 +16,7 @@ from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
+from llm_scheduler.services.estimate import measured
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.broker import Claim
     from llm_scheduler.ports.provider import Answer
     from llm_scheduler.ports.store import Recorded, StartedTask
+    from llm_scheduler.services.estimate import RequestSize
     from llm_scheduler.workers.tools import Tools
 
 _log = structlog.get_logger(__name__)
@@ -46,6 +48,7 @@ class Attempt:
         "_is_calling",
         "_model",
         "_session_id",
+        "_size",
         "_started",
         "_task",
         "_tools",
@@ -59,6 +62,7 @@ class Attempt:
         self._task: asyncio.Task[None] | None = None
         self._is_calling = False
         self._why: Why | None = None
+        self._size: RequestSize | None = None
         self.overdue_at_s = float("inf")
 
     @property
@@ -143,7 +147,9 @@ class Attempt:
             provider = tools.models.provider(self._model)
         except (UnsealError, InvalidInputError) as error:
             raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
-        call = Call(started.task_id, started.attempt, started.type, orjson.loads(started.input), timeout_s)
+        body = orjson.loads(started.input)
+        self._size = measured(started.type, body, len(started.input.encode()))
+        call = Call(started.task_id, started.attempt, started.type, body, timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
         self._is_calling = True
@@ -232,6 +238,8 @@ class Attempt:
         meter, name = self._tools.meter, self._model.name
         meter.attempt_ended(name, ended.outcome, seconds)
         meter.spent(name, ended.usage, ended.cost_microusd)
+        if ended.outcome is AttemptOutcome.COMPLETED and self._size is not None:
+            self._tools.learning.learn(self._started, name, self._size, ended.usage, seconds)
         if recorded is None or not recorded.is_accepted:
             return
         if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:
