@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Template = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 
 
@@ -84,7 +85,7 @@ class TaskBody(Body):
     """The task's own back-off."""
     cache: CacheBody | None = None
     """Take the stored answer of an equal task, at no cost; wait for an equal one in flight; else store this one's."""
-    template: Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")] | None = None
+    template: Template | None = None
     """A name for tasks that are alike, so that their length is predicted from one another; the type without."""
     idempotency_key: Key | None = None
     """As the Idempotency-Key header, which may be sent instead."""
