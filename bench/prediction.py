@@ -1,8 +1,8 @@
 """How well output lengths are predicted, on request traces, and what it costs.
 
 Every request is predicted from those before it, then learned (prequential): Kendall's tau-b between what was predicted
-and what came out, the mean error as a share of the mean, the bias, and microseconds for both together. The traces have
-no texts, so the input's length is the count of the trace. Azure's rows name no tenant: 20 are dealt by a Zipf(1.1)
+and what came out, the mean error as a share of the mean, the bias, and CPU microseconds for both together. The traces
+have no texts, so the input's length is the count of the trace. Azure's rows name no tenant: 20 are dealt by a Zipf(1.1)
 draw, as bench/traces/README.md says; its template is the service (`type`).
 
     python -m bench.prediction
@@ -107,16 +107,16 @@ def _inversions(values: list[float]) -> int:
 
 
 def prequential(trace: Sequence[Request]) -> tuple[list[float], float]:
-    """(what was predicted of each request, seconds for predicting and learning all)."""
+    """(what was predicted of each request, CPU seconds for predicting and learning all)."""
     predictor = Predictor()
     predicted: list[float] = []
-    began_s = time.perf_counter()
+    began_s = time.process_time()
     for request in trace:
         scopes = scopes_of(MODEL, request.tenant, request.template, request.input_tokens)
         predicted.append(predictor.predict(scopes).output_tokens)
         tokens, came_out = request.input_tokens, request.output_tokens
         predictor.learn(scopes, Sums(1, came_out, 20.0 * came_out, tokens, tokens))
-    return predicted, time.perf_counter() - began_s
+    return predicted, time.process_time() - began_s
 
 
 def main() -> None:

@@ -63,7 +63,7 @@ class LearnedMoves(Protocol):
         ...
 
     async def fade_samples(self, most: float) -> int:
-        """Halve the sums of scopes with more samples than this; how many. What is new then counts for more."""
+        """Scale the sums of scopes with more samples down to so many; how many scopes. What is new counts for more."""
         ...
 
     async def forget_samples(self, before: Millis, limit: int) -> int:

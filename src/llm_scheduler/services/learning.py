@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
 SAVE_EVERY_S: Final = 3.0
 READ_EVERY_S: Final = 15.0
-FORGET_EVERY_S: Final = 3_600.0
+FORGET_EVERY_S: Final = 600.0
 KEPT_MS: Final = 90 * 86_400_000
 """A scope that nobody added to for so long is forgotten."""
 MOST_SAMPLES: Final = 2_000.0
-"""Beyond, sums are halved: a mean over the last thousand calls or two is exact to some 3 %, and follows a change."""
+"""Sums are scaled down to so many now and then: exact to some 3 %, and yet they follow a change."""
 _MOST_AT_ONCE: Final = 200
 _PAGE: Final = 500
+_MOST_TOLD: Final = 1_000
 _OVERLAP_MS: Final = 10_000
 """A change is on record a little after the instant that it is dated."""
 _log = structlog.get_logger(__name__)
@@ -51,6 +52,8 @@ class Learning:
         self._predictor = Predictor()
         self._added: dict[str, Sums] = {}
         """Not on record yet."""
+        self._told: dict[tuple[ModelId, TenantId, str, int], Prediction] = {}
+        """What was predicted since anything was learned: a bulk of equal tasks is predicted once."""
         self._is_used = False
         self._read_at_s = float("-inf")
         self._since = EPOCH
@@ -65,7 +68,13 @@ class Learning:
             plain_tokens: `RequestSize.plain_tokens` of the request.
         """
         self._is_used = True
-        return self._predictor.predict(scopes_of(model_id, tenant_id, template, plain_tokens))
+        key = (model_id, tenant_id, template, plain_tokens.bit_length())
+        told = self._told.get(key)
+        if told is None:
+            if len(self._told) >= _MOST_TOLD:
+                self._told.clear()
+            told = self._told[key] = self._predictor.predict(scopes_of(model_id, tenant_id, template, plain_tokens))
+        return told
 
     def estimate(self, model_id: ModelId, tenant_id: TenantId, template: str, size: RequestSize) -> Estimate:
         """Tokens of a request of this size."""
@@ -100,6 +109,7 @@ class Learning:
         scopes = scopes_of(started.model_id, started.tenant_id, template, size.plain_tokens)
         seen = sample(size, usage, seconds * 1000)
         self._predictor.learn(scopes, seen)
+        self._told.clear()
         self._note({scope: seen for scope in scopes}.items())
         self._is_used = True
 
@@ -149,6 +159,7 @@ class Learning:
         for one in reversed(found):
             mine = self._added.get(one.scope)
             self._predictor.put(one.scope, one.sums if mine is None else one.sums.plus(mine))
+        self._told.clear()
         if found:
             self._since = Millis(max(self._since, found[0].updated_at - _OVERLAP_MS))
 

@@ -32,7 +32,7 @@ class ExpectedShown(Shown):
     input_factor: float
     """By which the plain estimate of an input is multiplied."""
     samples: int
-    """Calls of this very kind behind it. Of many the older ones count half."""
+    """Calls of this very kind behind it. Of more than 2 000 the older ones count for less."""
     model_samples: int
     """Calls of the whole model behind it."""
 

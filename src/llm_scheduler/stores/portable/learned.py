@@ -19,9 +19,10 @@ COLUMNS: Final = ("scope", *Sums._fields, "updated_at")
 CHANGED_SINCE: Final = (
     f"SELECT {', '.join(COLUMNS)} FROM predictions WHERE updated_at >= ? ORDER BY updated_at DESC LIMIT ?"  # noqa: S608
 )
+# `samples` comes last: MySQL assigns from left to right and reads what it has just assigned.
 FADE: Final = (
-    f"UPDATE predictions SET {', '.join(f'{name} = {name} / 2' for name in Sums._fields)}, updated_at = ? "  # noqa: S608
-    "WHERE samples > ?"
+    f"UPDATE predictions SET {', '.join(f'{name} = {name} * ? / samples' for name in Sums._fields[1:])}, "  # noqa: S608
+    "samples = ?, updated_at = ? WHERE samples > ?"
 )
 OLD: Final = "SELECT scope FROM predictions WHERE updated_at < ? ORDER BY updated_at LIMIT ?"
 FORGET: Final = "DELETE FROM predictions WHERE scope = ? AND updated_at < ?"
@@ -43,8 +44,9 @@ class LearnedCalls(Access):
         return [Learned(row[0], Sums._make(row[1:-1]), row[-1]) for row in rows]
 
     async def fade_samples(self, most: float) -> int:
-        """Halve what is many."""
-        return await self._write(lambda transaction: transaction.run(FADE, (transaction.now, most)))
+        """Scale down what is many."""
+        scale = (most,) * len(Sums._fields)
+        return await self._write(lambda transaction: transaction.run(FADE, (*scale, transaction.now, most)))
 
     async def forget_samples(self, before: Millis, limit: int) -> int:
         """Look first, then remove what nobody has added to meanwhile."""
