@@ -303,11 +303,11 @@ async def test_a_late_success_for_another_input_is_refused(scene: Scene) -> None
     old = await scene.started(task_id)
     await scene.lose_worker()
     await scene.store.rescue(1, 10)
-    await scene.store.requeue([task_id], statuses=[Status.FAILED], input='{"new": 1}', est_tokens=9)
+    await scene.store.requeue([task_id], statuses=[Status.FAILED], input='{"new": 1}', est_tokens=9, est_output=4)
 
     assert (await scene.complete(old))[:2] == (False, Status.QUEUED)
     task = await scene.task(task_id)
-    assert (task.input, task.est_tokens, task.generation) == ('{"new": 1}', 9, 2)
+    assert (task.input, task.est_tokens, task.est_output, task.generation) == ('{"new": 1}', 9, 4, 2)
 
 
 async def test_an_end_from_someone_who_never_started_it_is_refused(scene: Scene) -> None:

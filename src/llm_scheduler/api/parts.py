@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.extensions import PluginState
+    from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
@@ -61,6 +62,7 @@ class Parts:
     catalogue: Catalogue
     feed: Feed
     meter: Meter
+    learning: Learning
     clock: Clock
     version: str
     check_key: Callable[[str], TenantId | None]

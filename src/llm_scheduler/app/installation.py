@@ -27,6 +27,7 @@ from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.backlogs import Backlogs
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
+from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
@@ -114,7 +115,11 @@ class Installation(Adapters):
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.reloading = Reloading(self.models.load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
-        self.tasks = Tasks(self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock)
+        self.learning = Learning(self.store, self.clock, self.meter)
+        self.catalogue.service_s, self.catalogue.output_tokens = self.learning.service_s, self.learning.output_tokens
+        self.tasks = Tasks(
+            self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock, self.learning
+        )
         self.tasks.max_input_bytes = settings.max_input_bytes
         self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
@@ -139,10 +144,12 @@ class Installation(Adapters):
             self.feed,
             self.meter,
             self.limits,
+            self.learning,
             self.loops.note_due,
         )
         self.retention = self._make_retention()
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
+        self.loops.also(FORGET_EVERY_S, self.learning.forget)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
         tools = self._tools()
@@ -176,6 +183,7 @@ class Installation(Adapters):
             clock=self.clock,
             feed=self.feed,
             meter=self.meter,
+            learning=self.learning,
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
@@ -204,6 +212,7 @@ class Installation(Adapters):
         if isinstance(self.feed, SharedFeed):
             await self.feed.open()
         await self.models.load()
+        await self.learning.load()
         if not self.settings.is_cluster:
             # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
             await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)
@@ -224,6 +233,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(_OVERDUE_EVERY_S, self._abort_overdue), name="overdue"),
             asyncio.create_task(self._every(_STRAYS_EVERY_S, self.strays.look_if_doubted), name="strays"),
             asyncio.create_task(self._every(_GAUGES_EVERY_S, self._observe), name="gauges"),
+            asyncio.create_task(self._every(SAVE_EVERY_S, self.learning.step), name="learning"),
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
         ]
 
@@ -239,6 +249,7 @@ class Installation(Adapters):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.learning.save()
         await self.models.close()
         await self.configured.close()
         with contextlib.suppress(SchedulerError):
@@ -315,6 +326,7 @@ class Installation(Adapters):
                 catalogue=self.catalogue,
                 feed=self.feed,
                 meter=self.meter,
+                learning=self.learning,
                 clock=self.clock,
                 version=__version__,
                 check_key=self.check_key,

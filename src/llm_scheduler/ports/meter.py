@@ -27,6 +27,10 @@ class Meter(Protocol):
         """Tokens and money of one call."""
         ...
 
+    def predicted(self, model: str, expected_tokens: int, actual_tokens: int) -> None:
+        """A call brought that many tokens where others had been expected, at least one."""
+        ...
+
     def task_ended(self, model: str, is_success: bool) -> None:
         """A task reached a terminal status by running."""
         ...

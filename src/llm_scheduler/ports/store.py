@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
+from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 
@@ -173,10 +174,11 @@ class TaskMoves(Protocol):
         statuses: Sequence[Status],
         input: str | None = None,
         est_tokens: int | None = None,
+        est_output: int = 0,
     ) -> Sequence[WaitingTask]:
         """FAILED or CANCELLED tasks among `statuses` become QUEUED, failures, crashes and error reset.
 
-        `input` replaces the request; `generation` grows, and a wish for the cache is dropped.
+        `input` replaces the request, the estimates are its own; `generation` grows, a wish for the cache is dropped.
         """
         ...
 
@@ -356,7 +358,17 @@ class StatsReads(Protocol):
 
 
 class Store(
-    TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, RetentionMoves, Protocol
+    TaskMoves,
+    Answers,
+    SessionMoves,
+    ModelMoves,
+    TaskReads,
+    StatsReads,
+    Actions,
+    Replies,
+    RetentionMoves,
+    LearnedMoves,
+    Protocol,
 ):
     """Everything of one installation's record."""
 

@@ -170,6 +170,7 @@ class Catalogue:
             task.est_tokens,
             task.queued_at,
             strategy.place(task, context),
+            task.est_output,
         )
 
     def entries(self, tasks: Sequence[WaitingTask]) -> list[Entry]:

@@ -13,10 +13,10 @@ import orjson
 from llm_scheduler.domain.errors import InputTooLargeError, InvalidInputError, QueueFullError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import Status
-from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, WaitingTask
+from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, TaskOptions, WaitingTask
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.equality import cache_key
-from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.inputs import checked_body
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store, Submitted
     from llm_scheduler.ports.task_type import TaskType
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.learning import Learning
 
 _CACHE_OUTCOMES: Final[Mapping[Status, str]] = {Status.COMPLETED: "hit", Status.BLOCKED: "joined"}
 _FULL_RETRY_AFTER_S: Final = 5
@@ -98,6 +99,11 @@ class TaskDraft(Protocol):
         ...
 
     @property
+    def template(self) -> str | None:
+        """Tasks of one template are alike in length; None = their type says enough."""
+        ...
+
+    @property
     def idempotency_key(self) -> str | None:
         """The same key gives the same task."""
         ...
@@ -123,10 +129,12 @@ class Submissions:
         feed: Feed,
         meter: Meter,
         limits: Limits,
+        learning: Learning,
         note_due: Callable[[Millis], None] = lambda _due_at: None,
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._clock, self._feed, self._meter, self._limits = clock, feed, meter, limits
+        self._learning = learning
         self._note_due = note_due
 
     def check(self, draft: TaskDraft, tenant_id: TenantId) -> NewTask:
@@ -144,11 +152,6 @@ class Submissions:
         text = orjson.dumps(body)
         if len(text) > self._limits.max_input_bytes:
             raise InputTooLargeError("The input", len(text), self._limits.max_input_bytes)
-        if plugin is None:
-            est_tokens, est_output = estimated_tokens(draft.type, body, len(text)), 0
-        else:
-            est_input, est_output = plugin.estimate(body)
-            est_tokens = est_input + est_output
         run_at, deadline_at = _millis(draft.run_at), _millis(draft.deadline_at)
         if deadline_at is not None:
             self._check_deadline(deadline_at, run_at)
@@ -156,6 +159,8 @@ class Submissions:
         retries = draft.max_retries
         if retries is None:
             retries = policy.max_retries if policy else model.retry.max_retries
+        size = sized(plugin, draft.type, body, len(text))
+        estimate = self._learning.estimate(model.id, tenant_id, draft.template or draft.type, size)
         return NewTask(
             tenant_id=tenant_id,
             model_id=model.id,
@@ -163,8 +168,7 @@ class Submissions:
             input=text.decode(),
             priority=MEDIUM if draft.priority is None else draft.priority,
             max_retries=retries,
-            est_tokens=est_tokens,
-            est_output=est_output,
+            est_tokens=estimate.total,
             run_at=run_at,
             deadline_at=deadline_at,
             timeout_s=draft.timeout_s,
@@ -173,6 +177,8 @@ class Submissions:
             idempotency_key=draft.idempotency_key,
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
+            est_output=estimate.output_tokens,
+            options=TaskOptions(template=draft.template),
         )
 
     def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
@@ -308,6 +314,9 @@ def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
         retry=task.retry,
         metadata=task.metadata,
         cache=None if task.cache is None else CacheUse(task.cache.ttl_s),
+        est_output=task.est_output,
+        key_id=task.key_id,
+        options=task.options,
     )
 
 
@@ -331,5 +340,7 @@ def _fingerprint(draft: TaskDraft, text: bytes) -> str:
     # Only if given: keys that an earlier release recorded must go on matching their bodies.
     if draft.cache_ttl_s is not None:
         parts.append({"cache_ttl_s": draft.cache_ttl_s})
+    if draft.template is not None:
+        parts.append({"template": draft.template})
     head = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(head + text).hexdigest()

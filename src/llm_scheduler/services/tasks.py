@@ -9,7 +9,7 @@ import orjson
 from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, WrongStatusError
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
-from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.inputs import checked_body
 from llm_scheduler.services.submit import Limits
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.store import Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.stopping import Stopping
 
 REVIVABLE: Final = (Status.FAILED, Status.CANCELLED)
@@ -32,11 +33,19 @@ REVIVABLE: Final = (Status.FAILED, Status.CANCELLED)
 class Tasks:
     """Moves by hand. Every list of ids may name foreign or unknown tasks: they are left out."""
 
-    def __init__(
-        self, store: Store, broker: Broker, catalogue: Catalogue, stopping: Stopping, feed: Feed, clock: Clock
+    def __init__(  # noqa: PLR0913 - the ports that a move touches
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        stopping: Stopping,
+        feed: Feed,
+        clock: Clock,
+        learning: Learning,
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._stopping, self._feed, self._clock = stopping, feed, clock
+        self._learning = learning
         self._following = Following(store, broker, catalogue, feed, clock)
         self.max_input_bytes = Limits().max_input_bytes
         """Bound of an edited input; the same as a submit's."""
@@ -102,25 +111,33 @@ class Tasks:
         text = None if new_input is None else self._input_text(task.type, new_input)
         if text is not None and len(text.encode()) > self.max_input_bytes:
             raise InputTooLargeError("The input", len(text.encode()), self.max_input_bytes)
-        if task.status not in REVIVABLE or not await self.requeue_many([task_id], REVIVABLE, text, task.type):
+        if task.status not in REVIVABLE or not await self._requeue(task, text):
             raise WrongStatusError(task_id, (await self.get(task_id, tenant_id)).status, "queued again")
         return await self.get(task_id, tenant_id)
 
     def _input_text(self, task_type: str, value: str | dict[str, object]) -> str:
         return orjson.dumps(checked_body(self._catalogue.task_types.get(task_type), task_type, value)).decode()
 
-    async def requeue_many(
-        self,
-        task_ids: Sequence[TaskId],
-        statuses: Sequence[Status] = (Status.FAILED,),
-        new_input: str | None = None,
-        task_type: str = "chat",
-    ) -> int:
+    async def _requeue(self, task: Task, new_input: str | None) -> int:
+        if new_input is None:
+            return await self.requeue_many([task.id], REVIVABLE)
+        plugin = self._catalogue.task_types.get(task.type)
+        size = sized(plugin, task.type, orjson.loads(new_input), len(new_input.encode()))
+        template = task.options.template or task.type
+        estimate = self._learning.estimate(task.model_id, task.tenant_id, template, size)
+        back = await self._store.requeue(
+            [task.id],
+            statuses=REVIVABLE,
+            input=new_input,
+            est_tokens=estimate.total,
+            est_output=estimate.output_tokens,
+        )
+        await self._enqueue(back)
+        return len(back)
+
+    async def requeue_many(self, task_ids: Sequence[TaskId], statuses: Sequence[Status] = (Status.FAILED,)) -> int:
         """Queue those of the given statuses again; how many."""
-        est_tokens = None
-        if new_input is not None:
-            est_tokens = estimated_tokens(task_type, {}, len(new_input.encode()))
-        back = await self._store.requeue(task_ids, statuses=statuses, input=new_input, est_tokens=est_tokens)
+        back = await self._store.requeue(task_ids, statuses=statuses)
         await self._enqueue(back)
         return len(back)
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 Dialect = Literal["sqlite", "mysql"]
+Names = tuple[str, ...]
 
 INSERT_SIZES: Final = (256, 64, 16, 4, 1)
 LIST_SIZES: Final = (1, 4, 16, 64, 256)
@@ -56,19 +57,24 @@ def insert_head(table: str, columns: tuple[str, ...]) -> str:
     return f"INSERT INTO {_named(table, columns)} VALUES "
 
 
-def on_duplicate(changed: tuple[str, ...]) -> str:
+def on_duplicate(changed: Names, added: Names = ()) -> str:
     """What MySQL shall do where a key is there already."""
-    return f" ON DUPLICATE KEY UPDATE {', '.join(f'{name} = VALUES({name})' for name in changed)}"
+    return f" ON DUPLICATE KEY UPDATE {_settings(changed, added, 'VALUES({})')}"
 
 
 @lru_cache(maxsize=64)
-def upsert(table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: int, dialect: Dialect) -> str:
-    """INSERT of several rows, or the new values of `changed` where a key is there already."""
+def upsert(table: str, columns: Names, changed: Names, rows: int, dialect: Dialect, added: Names = ()) -> str:
+    """INSERT of several rows; where a key is there already the new values of `changed`, and `added` to the old ones."""
     text = insert(table, columns, rows)
     if dialect == "mysql":
-        return text + on_duplicate(changed)
+        return text + on_duplicate(changed, added)
     key = ", ".join(column.name for column in METADATA.tables[table].primary_key)
-    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {', '.join(f'{name} = excluded.{name}' for name in changed)}"
+    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {_settings(changed, added, 'excluded.{}')}"
+
+
+def _settings(changed: Names, added: Names, new: str) -> str:
+    written = [f"{name} = {new.format(name)}" for name in changed]
+    return ", ".join(written + [f"{name} = {name} + {new.format(name)}" for name in added])
 
 
 def _named(table: str, columns: tuple[str, ...]) -> str:
@@ -266,7 +272,7 @@ REVIVE: Final = (
     "WHERE id IN ({ids}) AND status IN ('failed', 'cancelled')"
 )
 EDIT_INPUT: Final = "UPDATE tasks SET input = ?, generation = generation + 1 WHERE id IN ({ids}) AND status = 'queued'"
-EDIT_TOKENS: Final = "UPDATE tasks SET est_tokens = ? WHERE id IN ({ids}) AND status = 'queued'"
+EDIT_TOKENS: Final = "UPDATE tasks SET est_tokens = ?, est_output = ? WHERE id IN ({ids}) AND status = 'queued'"
 CLEAR_DEADLINE: Final = "UPDATE tasks SET deadline_at = NULL WHERE id IN ({ids})"
 SELECT_QUEUED: Final = f"SELECT {_WAITING} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued'"
 SET_PRIORITY: Final = f"UPDATE tasks SET priority = ?, updated_at = ? WHERE id IN ({{ids}}) AND status IN {WAITING}"

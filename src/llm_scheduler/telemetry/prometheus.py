@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 _SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _WAITS: Final = (*_SECONDS, 1800, 3600, 7200, 21600, 86400)
+_ERRORS: Final = (0.1, 0.25, 0.5, 0.75, 1, 2, 4, 8, 16)
 _BATCHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 4096)
 
 
@@ -53,6 +54,13 @@ class PrometheusMeter:
         )
         self._tokens = Counter(
             "provider_tokens_total", "Tokens by direction", ["model", "direction"], registry=registry
+        )
+        self._errors = Histogram(
+            "prediction_error_ratio",
+            "How far the output's tokens were from what was expected, as a share of that",
+            ["model"],
+            buckets=_ERRORS,
+            registry=registry,
         )
         self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
         self._batches = Histogram(
@@ -123,6 +131,10 @@ class PrometheusMeter:
             self._tokens.labels(model, "completion").inc(usage.completion_tokens)
         if cost_microusd:
             self._cost.labels(model).inc(cost_microusd)
+
+    def predicted(self, model: str, expected_tokens: int, actual_tokens: int) -> None:
+        """A call brought so many tokens where others were expected."""
+        self._errors.labels(model).observe(abs(actual_tokens - expected_tokens) / max(1, expected_tokens))
 
     def task_ended(self, model: str, is_success: bool) -> None:
         """A task reached the end by running."""

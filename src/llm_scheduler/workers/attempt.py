@@ -16,6 +16,7 @@ from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
+from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.provider import Answer
     from llm_scheduler.ports.store import Recorded, StartedTask
     from llm_scheduler.ports.task_type import TaskType
+    from llm_scheduler.services.estimate import RequestSize
     from llm_scheduler.workers.tools import Tools
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +51,7 @@ class Attempt:
         "_is_calling",
         "_model",
         "_session_id",
+        "_size",
         "_started",
         "_task",
         "_tools",
@@ -62,6 +65,7 @@ class Attempt:
         self._task: asyncio.Task[None] | None = None
         self._is_calling = False
         self._why: Why | None = None
+        self._size: RequestSize | None = None
         self.overdue_at_s = float("inf")
 
     @property
@@ -148,6 +152,7 @@ class Attempt:
             raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
         body = orjson.loads(started.input)
         plugin = tools.catalogue.task_types.get(started.type)
+        self._size = sized(plugin, started.type, body, len(started.input.encode()))
         wire_type, wired = (started.type, body) if plugin is None else _wired(plugin, body)
         call = Call(started.task_id, started.attempt, wire_type, wired, timeout_s)
         if self._why is not None:
@@ -239,6 +244,8 @@ class Attempt:
         meter, name = self._tools.meter, self._model.name
         meter.attempt_ended(name, ended.outcome, seconds)
         meter.spent(name, ended.usage, ended.cost_microusd)
+        if ended.outcome is AttemptOutcome.COMPLETED and self._size is not None:
+            self._tools.learning.learn(self._started, name, self._size, ended.usage, seconds)
         if recorded is None or not recorded.is_accepted:
             return
         if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:

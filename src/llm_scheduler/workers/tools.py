@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import StartedTask, Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.running import RunningCalls
 
@@ -34,6 +35,7 @@ class Tools:
     clock: Clock
     feed: Feed
     meter: Meter
+    learning: Learning
     rng: Random
     note_due: Callable[[Millis], None]
     """Told when a retry will be due, so that the promoter wakes exactly then."""

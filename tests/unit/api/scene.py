@@ -21,6 +21,7 @@ from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
@@ -51,7 +52,8 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     catalogue = Catalogue({"scripted": ScriptedKind()}, "fair")
     models = Models(store, broker, catalogue, AesVault("a secret of the tests"), clock)
     await models.load()
-    tasks = Tasks(store, broker, catalogue, Stopping(RunningCalls(), LocalChannel()), feed, clock)
+    learning = Learning(store, clock, meter)
+    tasks = Tasks(store, broker, catalogue, Stopping(RunningCalls(), LocalChannel()), feed, clock, learning)
     parse = filter_parser(catalogue)
 
     async def readiness() -> Readiness:
@@ -59,7 +61,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
 
     parts = Parts(
         store=store,
-        submissions=Submissions(store, broker, catalogue, clock, feed, meter, limits),
+        submissions=Submissions(store, broker, catalogue, clock, feed, meter, limits, learning),
         tasks=tasks,
         models=models,
         actions=Actions(store, tasks, parse),
@@ -67,6 +69,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         catalogue=catalogue,
         feed=feed,
         meter=meter,
+        learning=learning,
         clock=clock,
         version="0.0.0",
         check_key=KEYS.get,

@@ -44,6 +44,7 @@ class FakeServer:
         self.planned: list[Callable[[httpx2.Request], httpx2.Response | None]] = []
         """Each takes the place of an answer once; None lets the request through."""
         self.room: int | None = None
+        self.predictions: dict[str, Any] = {}
         self.events: list[tuple[str, Any]] = []
         self.actions: dict[int, dict[str, Any]] = {}
         self.outcomes: Callable[[dict[str, Any]], dict[str, Any]] = lambda task: completed(f"echo {prompt_of(task)}")
@@ -80,6 +81,8 @@ class FakeServer:
         return handler(request, parts[3:])
 
     def _get_models(self, request: httpx2.Request, rest: list[str]) -> httpx2.Response:
+        if rest[1:] == ["predictions"]:
+            return self._known(rest[0]) or answer_json(self.predictions | dict(request.url.params))
         assert not request.url.params
         if not rest:
             return answer_json({"items": list(self.models.values()), "next_cursor": None})

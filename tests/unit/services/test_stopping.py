@@ -105,7 +105,7 @@ async def test_a_cancel_in_one_process_aborts_the_call_in_another_long_before_it
         worker = it.installation
         end = Stopping(worker.running, hub.channel()).listen(worker.heartbeat.hurry)
         elsewhere = Stopping(RunningCalls(), hub.channel())
-        tasks = Tasks(it.store, it.broker, worker.catalogue, elsewhere, worker.feed, worker.clock)
+        tasks = Tasks(it.store, it.broker, worker.catalogue, elsewhere, worker.feed, worker.clock, worker.learning)
         model = await it.add_model(config={"delay_ms": 20_000})
         victim, other = await it.submit(model, 2)
         for task_id in (victim, other):

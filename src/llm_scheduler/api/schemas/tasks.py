@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+Template = Annotated[str, StringConstraints(min_length=1, max_length=64, pattern=r"^\S+$")]
 Key = Annotated[str, StringConstraints(min_length=1, max_length=255, pattern=r"^[ -~]+$")]
 
 
@@ -84,6 +85,8 @@ class TaskBody(Body):
     """The task's own back-off."""
     cache: CacheBody | None = None
     """Take the stored answer of an equal task, at no cost; wait for an equal one in flight; else store this one's."""
+    template: Template | None = None
+    """A name for tasks that are alike, so that their length is predicted from one another; the type without."""
     idempotency_key: Key | None = None
     """As the Idempotency-Key header, which may be sent instead."""
 
@@ -175,6 +178,7 @@ _SHOWN = {
     "usage": {"prompt_tokens": 8, "completion_tokens": 2, "total_tokens": 10},
     "cost_microusd": 2,
     "cache": None,
+    "template": None,
     "queue_position": None,
     "metadata": {"run": "42"},
     "timeout_s": 120.0,
@@ -210,6 +214,7 @@ class TaskShown(Shown):
     cost_microusd: int
     cache: CacheShown | None
     """Null for a task that does not ask for the cache."""
+    template: str | None
     queue_position: int | None
     """Tasks that come before it among those of its priority; null when it does not wait or is far back."""
     metadata: dict[str, str]
@@ -318,6 +323,7 @@ def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | Non
         "usage": usage_json(task.usage),
         "cost_microusd": task.cost_microusd,
         "cache": cache_json(task.cache),
+        "template": task.options.template,
         "queue_position": position,
         "metadata": task.metadata,
         "timeout_s": task.timeout_s,

@@ -13,6 +13,7 @@ from llm_scheduler.cli.lazy import Entry, LazyGroup
         "list": Entry("llm_scheduler.cli.models.reading:list_", "List models with their queues."),
         "get": Entry("llm_scheduler.cli.models.reading:get", "Show one model."),
         "test": Entry("llm_scheduler.cli.models.reading:test", "Make one real call, timed."),
+        "predict": Entry("llm_scheduler.cli.models.predicting:predict", "Show what its calls are expected to bring."),
         "add": Entry("llm_scheduler.cli.models.adding:add", "Register a model."),
         "pause": Entry("llm_scheduler.cli.models.steering:pause", "Start no further calls; tasks wait."),
         "resume": Entry("llm_scheduler.cli.models.steering:resume", "Start calls again."),

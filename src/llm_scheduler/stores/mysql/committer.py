@@ -6,7 +6,8 @@ written and the batch is done again. When it is lost after, nobody knows: the ol
 server, and the mark of the transaction (the first row with an id of its own that it inserted) tells. The
 mark is read with a lock, so that a commit under way is waited for. Is it there, the outcomes found before
 the commit hold; is it not, the batch is done again. Transactions without a mark may be done twice without
-harm: they change a priority, a model, a tenant, or delete what may be deleted.
+harm: they change a priority, a model, a tenant, or delete what may be deleted. (Sums of samples count twice then;
+the means that are made of them hardly change.)
 """
 
 from __future__ import annotations

@@ -130,20 +130,33 @@ class MysqlTransaction:
         self._insert(statements.insert_head(table, columns), rows, "")
 
     def upsert(
-        self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: Sequence[Sequence[object]]
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        changed: tuple[str, ...],
+        rows: Sequence[Sequence[object]],
+        added: tuple[str, ...] = (),
     ) -> None:
-        """Insert rows, or write `changed` where the key is there already."""
+        """Insert rows; where the key is there already write `changed`, and add `added` to what is there."""
         if table in _WITH_OTHER_KEYS:
             for row in rows:
-                self._upsert_one(table, columns, changed, row)
+                self._upsert_one(table, columns, changed, row, added)
             return
-        self._insert(statements.insert_head(table, columns), rows, statements.on_duplicate(changed))
+        self._insert(statements.insert_head(table, columns), rows, statements.on_duplicate(changed, added))
 
     def _upsert_one(
-        self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], row: Sequence[object]
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        changed: tuple[str, ...],
+        row: Sequence[object],
+        added: tuple[str, ...],
     ) -> None:
         values = dict(zip(columns, row, strict=True))
-        settings = ", ".join(f"`{name}` = {text.literal(values[name])}" for name in changed)
+        settings = ", ".join(
+            [f"`{name}` = {text.literal(values[name])}" for name in changed]
+            + [f"`{name}` = `{name}` + {text.literal(values[name])}" for name in added]
+        )
         keys = " AND ".join(
             f"`{column.name}` = {text.literal(values[column.name])}" for column in METADATA.tables[table].primary_key
         )

@@ -96,9 +96,14 @@ class Transaction(Protocol):
         ...
 
     def upsert(
-        self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: Sequence[Sequence[object]]
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        changed: tuple[str, ...],
+        rows: Sequence[Sequence[object]],
+        added: tuple[str, ...] = (),
     ) -> None:
-        """Insert rows, or write `changed` where the key is there already."""
+        """Insert rows; where the key is there already write `changed`, and add `added` to what is there."""
         ...
 
     def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:

@@ -45,7 +45,7 @@ def requeue(
     task_ids: Sequence[TaskId],
     statuses: Sequence[Status],
     edited_input: str | None,
-    est_tokens: int | None,
+    estimate: tuple[int, int] | None,
 ) -> list[WaitingTask]:
     """Dead letters and cancelled tasks wait again, as if new; a deadline that has passed is dropped."""
     now = transaction.now
@@ -58,8 +58,8 @@ def requeue(
     transaction.do_in(statements.REVIVE, ids, (now, now, now))
     if edited_input is not None:
         transaction.do_in(statements.EDIT_INPUT, ids, (edited_input,))
-    if est_tokens is not None:
-        transaction.do_in(statements.EDIT_TOKENS, ids, (est_tokens,))
+    if estimate is not None:
+        transaction.do_in(statements.EDIT_TOKENS, ids, estimate)
     _renew_deadlines(transaction, list(chosen.values()))
     freed: list[int] = []
     if edited_input is None:

@@ -52,9 +52,11 @@ class TaskCalls(Access):
         statuses: Sequence[Status],
         input: str | None = None,
         est_tokens: int | None = None,
+        est_output: int = 0,
     ) -> Sequence[WaitingTask]:
         """Revive dead letters and cancelled tasks; a deadline that has passed is dropped."""
-        return await self._write(lambda transaction: moves.requeue(transaction, task_ids, statuses, input, est_tokens))
+        estimate = None if est_tokens is None else (est_tokens, est_output)
+        return await self._write(lambda transaction: moves.requeue(transaction, task_ids, statuses, input, estimate))
 
     async def set_priority(self, task_ids: Sequence[TaskId], priority: int) -> Sequence[WaitingTask]:
         """Change waiting tasks."""

@@ -109,11 +109,16 @@ class Transaction:
             self.do(statements.insert(table, columns, len(part)), _flat(part))
 
     def upsert(
-        self, table: str, columns: tuple[str, ...], changed: tuple[str, ...], rows: Sequence[Sequence[object]]
+        self,
+        table: str,
+        columns: tuple[str, ...],
+        changed: tuple[str, ...],
+        rows: Sequence[Sequence[object]],
+        added: tuple[str, ...] = (),
     ) -> None:
-        """Insert rows, or write `changed` where the key is there already."""
+        """Insert rows; where the key is there already write `changed`, and add `added` to what is there."""
         for part in _cut(rows):
-            self.do(statements.upsert(table, columns, changed, len(part), "sqlite"), _flat(part))
+            self.do(statements.upsert(table, columns, changed, len(part), "sqlite", added), _flat(part))
 
     def add_up(self, statement: str, amounts: tuple[int, ...], key: int) -> None:
         """Add to the counters of one row."""
