@@ -35,6 +35,10 @@ SLIDING_EVENNESS: Final = 0.5
 """How much of the pace is the even one; the rest follows what comes back, so that gaps of a minute ago close slowly."""
 SLIDING_FASTEST: Final = 1.15
 """What is spent in a rush comes back in a rush a minute later, so rushes are kept small."""
+CAUTION: Final = 0.005
+MOST_CAUTION: Final = 0.02
+CAUTION_TAU_S: Final = 120.0
+"""A refusal leaves a gap that comes back a minute later: each one widens the reserve for a while."""
 SLOWEST, FASTEST = 0.02, 2.0
 """Bounds of the pace, as shares of the limit's own."""
 BURST_S: Final = 5.0
@@ -71,6 +75,7 @@ class Reading(NamedTuple):
     quota: Quota
     spent: float
     at_s: float
+    is_refused: bool = False
 
 
 class Mark(NamedTuple):
@@ -104,6 +109,8 @@ class Gauge:
     votes: int = 0
     rolled_at_s: float | None = None
     is_long: bool = False
+    caution: float = 0.0
+    """Share of the whole that is kept back since calls were refused; fades."""
     trail: tuple[tuple[float, float], ...] = ()
     """What we had spent at instants of the last minute, oldest first."""
 
@@ -139,7 +146,9 @@ def observed(gauge: Gauge | None, reading: Reading, configured: float | None = N
     gauge = _with_limit(gauge, mark, quota)
     gauge = _with_others(gauge, mark)
     gauge = _judged(gauge, mark)
-    return replace(gauge, last=mark, trail=_lengthened(gauge.trail, mark))
+    caution = gauge.caution * math.exp(-(at_s - gauge.last.at_s) / CAUTION_TAU_S) + CAUTION * reading.is_refused
+    caution = min(caution, MOST_CAUTION)
+    return replace(gauge, last=mark, caution=caution, trail=_lengthened(gauge.trail, mark))
 
 
 def rate_of(gauge: Gauge, spent: float, now_s: float) -> Rate:
@@ -188,7 +197,8 @@ def _of_true_window(gauge: Gauge, remaining: float, now_s: float) -> tuple[float
     soon_per_s = (_spent_at(gauge, gone_s + SLIDING_SOON_S) - _spent_at(gauge, gone_s)) / SLIDING_SOON_S
     even_per_s = gauge.per_s * (1 - SLIDING_RESERVE)
     per_s = SLIDING_EVENNESS * even_per_s + (1 - SLIDING_EVENNESS) * soon_per_s - gauge.others_per_s
-    return per_s + (left - SLIDING_RESERVE * gauge.full) / SLIDING_RETURN_S, left
+    reserve = (SLIDING_RESERVE + gauge.caution) * gauge.full
+    return per_s + (left - reserve) / SLIDING_RETURN_S, left
 
 
 def _first(mark: Mark, quota: Quota, configured: float | None) -> Gauge:

@@ -94,7 +94,7 @@ class Pacer:
         if not allowance:
             return
         watch = self._watch(claim)
-        is_scarce = self._learn(model, claim, allowance, sent_at_s, own=_NOTHING)
+        is_scarce = self._learn(model, claim, allowance, sent_at_s)
         now_s = self._clock.monotonic_s()
         if now_s - watch.decided_at_s >= (DECIDE_SCARCE_S if is_scarce else DECIDE_EVERY_S):
             await self._decide(model, claim, watch, now_s)
@@ -107,7 +107,7 @@ class Pacer:
         """
         watch = self._watch(claim)
         if error.allowance:
-            self._learn(model, claim, error.allowance, sent_at_s, own=own_of(claim))
+            self._learn(model, claim, error.allowance, sent_at_s, is_refused=True)
         now_s = self._clock.monotonic_s()
         pause_s = self._pause_s(model, claim, error, sent_at_s) * (1 + JITTER * self._rng.random())
         if error.fault is Fault.LIMIT and error.allowance and error.retry_after_s is not None and pause_s <= SHORT_S:
@@ -142,16 +142,16 @@ class Pacer:
             )
         return watch.quota_pause_s or FIRST_QUOTA_PAUSE_S
 
-    def _learn(self, model: Model, claim: Claim, allowance: Allowance, sent_at_s: float, *, own: Spent) -> bool:
-        """Take in what an answer said; whether nearly nothing is left of something.
-
-        `own` is the part of `claim.spent` that the provider did not take.
-        """
+    def _learn(
+        self, model: Model, claim: Claim, allowance: Allowance, sent_at_s: float, *, is_refused: bool = False
+    ) -> bool:
+        """Take in what an answer said; whether nearly nothing is left of something."""
+        own = own_of(claim) if is_refused else _NOTHING  # counted by us, but not taken by the provider
         watch, limits, is_scarce = self._watch(claim), configured_limits(model, claim.endpoint), False
         for unit, quota in allowance.items():
             spent = _of(claim.spent, unit) - _of(own, unit)
             before = watch.gauges.get(unit)
-            gauge = observed(before, Reading(quota, spent, sent_at_s), limits.get(unit))
+            gauge = observed(before, Reading(quota, spent, sent_at_s, is_refused), limits.get(unit))
             if gauge is before:
                 continue
             watch.gauges[unit], watch.said[unit] = gauge, quota
