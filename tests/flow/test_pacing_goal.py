@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-
 from bench.pacing import CASES, Case, lengths, measure
 
 SECONDS = 600.0
