@@ -26,7 +26,7 @@ RETURN_S: Final = 20.0
 BUCKET_RESERVE: Final = 0.15
 """Of a bucket, left for others and for what is on its way; it costs nothing, since a bucket refills at any level."""
 WINDOW_RESERVE: Final = 0.01
-SLIDING_RESERVE: Final = 0.02
+SLIDING_RESERVE: Final = 0.016
 SLIDING_RETURN_S: Final = 3.0
 """A true window does not refill by itself: its level is brought back sooner."""
 SLIDING_SOON_S: Final = 5.0
@@ -36,7 +36,7 @@ SLIDING_EVENNESS: Final = 0.5
 SLIDING_FASTEST: Final = 1.15
 """What is spent in a rush comes back in a rush a minute later, so rushes are kept small."""
 CAUTION: Final = 0.005
-MOST_CAUTION: Final = 0.02
+MOST_CAUTION: Final = 0.01
 CAUTION_TAU_S: Final = 120.0
 """A refusal leaves a gap that comes back a minute later: each one widens the reserve for a while."""
 SLOWEST, FASTEST = 0.02, 2.0

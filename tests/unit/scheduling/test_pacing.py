@@ -13,6 +13,7 @@ from llm_scheduler.scheduling.pacing import (
     BUCKET_RESERVE,
     BURST_S,
     FASTEST,
+    RETURN_S,
     SLOWEST,
     Counting,
     Gauge,
@@ -95,6 +96,15 @@ def test_a_bucket_at_its_reserve_is_spent_at_the_limit() -> None:
     gauge = known([reading(LIMIT, 0, 0.0), reading(round(BUCKET_RESERVE * LIMIT), 520, 1.0)])
 
     assert rate_of(gauge, 520, 1.0).per_s == pytest.approx(PER_S, rel=0.02)
+
+
+def test_a_bucket_above_its_reserve_is_spent_faster_and_below_it_slower() -> None:
+    def per_s(remaining: int) -> float:
+        return rate_of(known([reading(LIMIT, 0, 0.0), reading(remaining, LIMIT - remaining, 0.5)]), 0, 0.5).per_s
+
+    reserve = round(BUCKET_RESERVE * LIMIT)
+    assert per_s(reserve + 100) == pytest.approx(PER_S + 100 / RETURN_S)
+    assert per_s(reserve - 60) == pytest.approx(PER_S - 60 / RETURN_S)
 
 
 def test_a_limit_without_a_name_starts_from_the_configured_one() -> None:
