@@ -15,9 +15,22 @@ from pathlib import Path
 from bench import rig
 
 HERE = Path(__file__).parent
-PYTHON_PEERS = ("arq", "saq", "taskiq", "dramatiq", "celery")
+PYTHON_PEERS = ("arq", "saq", "taskiq", "dramatiq", "celery", "openai_sdk")
 SHOWN = frozenset(
-    {"redis", "hiredis", "aiohttp", "urllib3", "uvloop", "bullmq", "ioredis", "undici", "kombu", "taskiq-redis"}
+    {
+        "redis",
+        "hiredis",
+        "aiohttp",
+        "urllib3",
+        "uvloop",
+        "bullmq",
+        "ioredis",
+        "undici",
+        "kombu",
+        "taskiq-redis",
+        "openai",
+        "httpx2",
+    }
 )
 """Beside the peer's own package, the versions that go to the table."""
 
@@ -32,6 +45,15 @@ def install(name: str, cache: Path) -> list[str]:
 
 
 def _install_python(name: str, folder: Path) -> list[str]:
+    return [str(environment(name, folder)), "-m", f"bench.peers.{name}_side"]
+
+
+def environment(name: str, folder: Path) -> Path:
+    """The Python of an environment with what `requirements/{name}.txt` asks for, made if it is not there.
+
+    Raises:
+        SystemExit: uv is missing or the installation fails.
+    """
     wanted = HERE / "requirements" / f"{name}.txt"
     python = folder / "bin" / "python"
     if not _is_current(folder, wanted):
@@ -39,7 +61,7 @@ def _install_python(name: str, folder: Path) -> list[str]:
         _run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, str(folder)])
         _run([uv, "pip", "install", "--quiet", "--python", str(python), "--requirement", str(wanted)])
         _mark(folder, wanted)
-    return [str(python), "-m", f"bench.peers.{name}_side"]
+    return python
 
 
 def _install_node(folder: Path) -> list[str]:

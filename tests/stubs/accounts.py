@@ -1,41 +1,27 @@
-"""What a stub server counts: true sliding windows, and who called when."""
+"""What a stub server counts: its limits by the way of counting that it is told, and who called when."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter, deque
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from tests.stubs.quotas import MINUTE_S, Bucket, FixedWindow, ProviderQuota, SlidingWindow
 
 WINDOW_S = 60.0
 
 
-@dataclass
-class Window:
-    """The sum of what arrived within the last `span_s` seconds, held below `limit`."""
-
-    limit: int
-    span_s: float = WINDOW_S
-    total: int = 0
-    entries: deque[tuple[float, int]] = field(default_factory=deque)
-
-    def has_room(self, now_s: float, amount: int) -> bool:
-        entries = self.entries
-        while entries and entries[0][0] <= now_s - self.span_s:
-            self.total -= entries.popleft()[1]
-        return self.total + amount <= self.limit
-
-    def add(self, now_s: float, amount: int) -> None:
-        self.entries.append((now_s, amount))
-        self.total += amount
-
-    def wait_s(self, now_s: float, amount: int) -> float:
-        """Seconds until `amount` fits, as far as the present entries go."""
-        excess = self.total + amount - self.limit
-        for at_s, size in self.entries:
-            excess -= size
-            if excess <= 0:
-                return max(0.0, at_s + self.span_s - now_s)
-        return self.span_s
+WINDOW_S = MINUTE_S
+COUNTINGS: dict[str, Callable[[int, float], ProviderQuota]] = {
+    "sliding": SlidingWindow,
+    "bucket": Bucket,
+    "window": FixedWindow,
+}
+"""Ways of counting, by the limit per minute and the seconds of the window or of the bucket's depth."""
+STYLES = ("", "openai", "azure", "anthropic")
+"""Whose rate-limit headers are written."""
 
 
 @dataclass
@@ -45,16 +31,19 @@ class Accounts:
     rpm: int | None = None
     tpm: int | None = None
     span_s: float = WINDOW_S
+    counting: str = "sliding"
+    style: str = ""
 
     def __post_init__(self) -> None:
         self.reset()
 
     def reset(self) -> None:
-        self.windows: list[tuple[Window, bool]] = []
-        if self.rpm is not None:
-            self.windows.append((Window(self.rpm, self.span_s), False))
-        if self.tpm is not None:
-            self.windows.append((Window(self.tpm, self.span_s), True))
+        count = COUNTINGS[self.counting]
+        self.quotas: dict[str, ProviderQuota] = {
+            unit: count(limit, self.span_s)
+            for unit, limit in (("requests", self.rpm), ("tokens", self.tpm))
+            if limit is not None
+        }
         self.started_s = time.monotonic()
         self.calls = self.over_limit = self.errors = self.aborted = self.tokens = 0
         self.running = self.max_concurrency = 0
@@ -66,18 +55,35 @@ class Accounts:
         now_s = time.monotonic()
         self.calls += 1
         self.times.append(round(now_s - self.started_s, 4))
+        amounts = {unit: tokens if unit == "tokens" else 1 for unit in self.quotas}
         waits = [
-            window.wait_s(now_s, tokens if by_tokens else 1)
-            for window, by_tokens in self.windows
-            if not window.has_room(now_s, tokens if by_tokens else 1)
+            quota.wait_s(now_s - self.started_s, amounts[unit])
+            for unit, quota in self.quotas.items()
+            if not quota.has_room(now_s - self.started_s, amounts[unit])
         ]
         if waits:
             self.over_limit += 1
             return max(waits)
-        for window, by_tokens in self.windows:
-            window.add(now_s, tokens if by_tokens else 1)
+        for unit, quota in self.quotas.items():
+            quota.add(now_s - self.started_s, amounts[unit])
         self.tokens += tokens
         return None
+
+    def headers(self) -> dict[str, str]:
+        """What is left, in the words of `style`."""
+        told: dict[str, str] = {}
+        for unit, quota in self.quotas.items() if self.style else ():
+            said = quota.said(time.monotonic() - self.started_s)
+            if self.style == "anthropic":
+                at = datetime.now(UTC) + timedelta(seconds=said.reset_s)  # noqa: TID251 - a server's own clock
+                values = {"limit": said.limit, "remaining": said.remaining, "reset": f"{at:%Y-%m-%dT%H:%M:%SZ}"}
+                told |= {f"anthropic-ratelimit-{unit}-{name}": str(value) for name, value in values.items()}
+                continue
+            told[f"x-ratelimit-remaining-{unit}"] = str(said.remaining)
+            if self.style == "openai":
+                told[f"x-ratelimit-limit-{unit}"] = str(said.limit)
+                told[f"x-ratelimit-reset-{unit}"] = f"{said.reset_s * 1000:.0f}ms"
+        return told
 
     def begin(self) -> None:
         self.running += 1

@@ -1,6 +1,6 @@
 """A strict server in OpenAI's and Anthropic's format that fails as it is told.
 
-    python -m tests.stubs.openai_stub --port 0 [--rpm 60] [--tpm 10000] [--api-key K] [--behaviour B]
+    python -m tests.stubs.openai_stub --port 0 [--rpm 60] [--tpm 10000] [--counting bucket] [--headers openai]
 
 The first line that it prints is its port. A behaviour is `name` or `name:argument` (see `BEHAVIOURS`).
 It is taken from `POST /stub/behaviour`, else from the header `x-stub`, else from a model named
@@ -21,7 +21,7 @@ import orjson
 from aiohttp import web
 
 from tests.stubs import anthropic_wire, openai_wire
-from tests.stubs.accounts import Accounts
+from tests.stubs.accounts import COUNTINGS, STYLES, Accounts
 from tests.stubs.canned import CANNED
 from tests.stubs.openai_wire import Reply
 
@@ -72,6 +72,10 @@ async def _stream(job: Job, pieces: list[bytes], *, ends: bool = True) -> web.St
     if ends:
         await response.write_eof()
     return response
+
+
+async def _tell_limits(request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(request.get("limits", {}))
 
 
 def _peer(request: web.Request) -> Any:
@@ -229,8 +233,11 @@ BEHAVIOURS: dict[str, Callable[[Job], Awaitable[web.StreamResponse]]] = {
 class Stub:
     """The server's state and its routes."""
 
-    def __init__(self, accounts: Accounts, *, api_key: str = "", behaviour: str = "") -> None:
+    def __init__(
+        self, accounts: Accounts, *, api_key: str = "", behaviour: str = "", charges_most: bool = False
+    ) -> None:
         self.accounts = accounts
+        self.charges_most = charges_most
         self.api_key = api_key
         self.behaviour = behaviour
         self.peers: set[Any] = set()
@@ -238,6 +245,7 @@ class Stub:
 
     def app(self) -> web.Application:
         app = web.Application(client_max_size=1 << 28)
+        app.on_response_prepare.append(_tell_limits)
         for path, kind in (
             ("/chat/completions", "chat"),
             ("/completions", "completion"),
@@ -286,7 +294,8 @@ class Stub:
         if refusal is not None:
             return refusal
         reply = openai_wire.reply_to(body)
-        wait_s = self.accounts.arrive(reply.tokens)
+        wait_s = self.accounts.arrive(self._charge(body, reply))
+        request["limits"] = self.accounts.headers()
         if wait_s is not None:
             headers = {"retry-after-ms": str(int(wait_s * 1000) + 1)}
             return _json(orjson.loads(CANNED["429"].body), 429, headers)
@@ -294,6 +303,10 @@ class Stub:
         named = model.removeprefix("stub:") if model.startswith("stub:") else "normal"
         name, _, argument = (self.behaviour or request.headers.get("x-stub") or named).partition(":")
         return await BEHAVIOURS[name](Job(request, kind, body, reply, argument))
+
+    def _charge(self, body: Any, reply: Reply) -> int:
+        most = body.get("max_completion_tokens") or body.get("max_tokens") if self.charges_most else None
+        return reply.prompt_tokens + most if most else reply.tokens
 
     def _refusal(self, kind: str, request: web.Request, body: Any) -> web.Response | None:
         given = request.headers.get("x-api-key") or request.headers.get("authorization", "").removeprefix("Bearer ")
@@ -327,8 +340,8 @@ class Stub:
 
 
 async def serve(options: argparse.Namespace) -> None:
-    accounts = Accounts(options.rpm, options.tpm, options.span_s)
-    stub = Stub(accounts, api_key=options.api_key, behaviour=options.behaviour)
+    accounts = Accounts(options.rpm, options.tpm, options.span_s, options.counting, options.headers)
+    stub = Stub(accounts, api_key=options.api_key, behaviour=options.behaviour, charges_most=options.charges_most)
     runner = web.AppRunner(stub.app(), handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, options.host, options.port, backlog=4096)
@@ -344,6 +357,9 @@ def main() -> None:
     parser.add_argument("--rpm", type=int)
     parser.add_argument("--tpm", type=int)
     parser.add_argument("--span-s", type=float, default=60.0)
+    parser.add_argument("--counting", choices=sorted(COUNTINGS), default="sliding")
+    parser.add_argument("--headers", choices=STYLES, default="", help="whose rate-limit headers to write")
+    parser.add_argument("--charges-most", action="store_true", help="max_tokens count, whatever comes out")
     parser.add_argument("--api-key", default="")
     parser.add_argument("--behaviour", default="")
     asyncio.run(serve(parser.parse_args()))

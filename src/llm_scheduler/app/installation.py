@@ -29,6 +29,7 @@ from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
 from llm_scheduler.services.models import Models
+from llm_scheduler.services.pacing import Pacer
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -174,6 +175,7 @@ class Installation(Adapters):
         return [model.id for model in self.catalogue.models() if model.name in names]
 
     def _tools(self) -> Tools:
+        rng = random.Random()  # noqa: S311 - jitter, not a secret
         return Tools(
             store=self.store,
             broker=self.broker,
@@ -184,10 +186,11 @@ class Installation(Adapters):
             feed=self.feed,
             meter=self.meter,
             learning=self.learning,
-            rng=random.Random(),  # noqa: S311 - jitter, not a secret
+            rng=rng,
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self._note_lost,
+            pacer=Pacer(self.broker, self.clock, self.meter, rng),
         )
 
     def _note_lost(self) -> None:

@@ -74,3 +74,11 @@ class Meter(Protocol):
     def retention_ran(self, at_s: float | None) -> None:
         """A walk over the record ended at that time (seconds of the epoch); None: it failed."""
         ...
+
+    def limit_used(self, model: str, limit: str, share: float) -> None:
+        """What a provider's answer said: so much of its limit (`requests`, `tokens`, …) is used up, 0 to 1."""
+        ...
+
+    def quota_exhausted(self, model: str) -> None:
+        """A provider refused a call because nothing is left to spend there."""
+        ...

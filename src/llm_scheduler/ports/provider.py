@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import Usage
+from llm_scheduler.ports.broker import Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from llm_scheduler.domain.ids import TaskId
+
+
+class Quota(NamedTuple):
+    """What a provider says of one of its limits, when it let a call in or refused it.
+
+    `limit` per minute (of some providers: per day), `remaining` of it now, `reset_s` seconds until all of it (or the
+    next part) is back. None = not said.
+    """
+
+    limit: int | None
+    remaining: int
+    reset_s: float | None = None
+
+
+Allowance = Mapping[Unit, Quota]
+"""What is left in each unit that an answer's headers spoke of."""
+NO_ALLOWANCE: Final[Allowance] = MappingProxyType({})
 
 
 class Fault(StrEnum):
@@ -25,6 +45,8 @@ class Fault(StrEnum):
     """A rate limit: costs no retry, the whole lane pauses."""
     SETUP = "setup"
     """Key, address or model name is wrong: an operator must mend it."""
+    QUOTA = "quota"
+    """Nothing is left to spend there until someone pays: costs no retry, that way to the model pauses for long."""
 
 
 class ProviderError(Exception):
@@ -41,6 +63,7 @@ class ProviderError(Exception):
         http_status: of the answer, if there was one.
         retry_after_s: what the provider asked for.
         usage: tokens spent all the same, as far as known.
+        allowance: what is left of the provider's limits, as far as the answer said so.
     """
 
     def __init__(  # noqa: PLR0913 - the facts of an error
@@ -53,11 +76,12 @@ class ProviderError(Exception):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         usage: Usage | None = None,
+        allowance: Allowance = NO_ALLOWANCE,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.is_retryable, self.fault = code, message, is_retryable, fault
         self.http_status, self.retry_after_s = http_status, retry_after_s
-        self.usage = usage or Usage()
+        self.usage, self.allowance = usage or Usage(), allowance
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +105,8 @@ class Answer:
     finish_reason: str | None = None
     ttft_ms: int | None = None
     """Milliseconds from the request to the first byte of the answer's text."""
+    allowance: Allowance = field(default_factory=lambda: NO_ALLOWANCE)
+    """What was left of the provider's limits when it let this call in."""
 
 
 class Provider(Protocol):

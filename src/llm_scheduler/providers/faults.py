@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 
 from llm_scheduler.ports.provider import Fault, ProviderError
+from llm_scheduler.providers.allowance import allowance_of
 from llm_scheduler.providers.masking import masked
 from llm_scheduler.providers.retry_after import retry_after_s
 
@@ -52,7 +53,7 @@ VERDICTS: Final[Mapping[str, Verdict]] = {
         _never("authentication_failed", Fault.SETUP),
         _never("permission_denied", Fault.SETUP),
         _never("not_found", Fault.SETUP),
-        _never("insufficient_quota", Fault.SETUP),
+        _never("insufficient_quota", Fault.QUOTA),
     )
 }
 """Every code that a provider may give."""
@@ -158,6 +159,7 @@ def error_of_answer(
         fault=verdict.fault,
         http_status=status,
         retry_after_s=wait_s,
+        allowance=allowance_of(headers),
     )
 
 

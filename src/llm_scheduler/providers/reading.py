@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import orjson
 
 from llm_scheduler.domain.task import Usage
+from llm_scheduler.ports.provider import NO_ALLOWANCE, ProviderError
 from llm_scheduler.providers.faults import error_in_stream, error_of
 from llm_scheduler.providers.masking import masked
 from llm_scheduler.providers.sse import EventReader
@@ -16,7 +18,7 @@ from llm_scheduler.providers.sse import EventReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llm_scheduler.ports.provider import Answer, ProviderError
+    from llm_scheduler.ports.provider import Allowance, Answer
     from llm_scheduler.providers.upstream import Upstream
 
 _SHAPE_ERRORS: Final = (AttributeError, IndexError, KeyError, TypeError, ValueError, RecursionError)
@@ -74,9 +76,11 @@ class AnswerReader:
         self._claims_stream = False
         self._events: EventReader | None = None
         self._whole: list[bytes] = []
+        self.allowance: Allowance = NO_ALLOWANCE
 
-    def begin(self, content_type: str) -> None:
-        """Note what the server calls its answer."""
+    def begin(self, content_type: str, allowance: Allowance = NO_ALLOWANCE) -> None:
+        """Note what the server calls its answer, and what is left of its limits."""
+        self.allowance = allowance
         self._claims_stream = content_type.startswith("text/event-stream")
 
     def feed(self, data: bytes) -> bool:
@@ -110,7 +114,8 @@ class AnswerReader:
                 said = "the stream ended before the answer did"
                 raise error_of("stream_cut", said, http_status=200, usage=self._usage())
         try:
-            return self._assembly.answer(self._ttft_ms)
+            answer = self._assembly.answer(self._ttft_ms)
+            return replace(answer, allowance=self.allowance) if self.allowance else answer
         except _SHAPE_ERRORS as error:
             raise error_of("bad_response", "the answer has an unknown shape", http_status=200) from error
 
@@ -198,6 +203,11 @@ async def ask(upstream: Upstream, url: str, body: bytes, reader: AnswerReader, t
     try:
         async with asyncio.timeout(timeout_s):
             is_whole = await upstream.post(url, body, reader)
+        return reader.answer(is_cut=not is_whole)
     except TimeoutError:
-        raise error_of("timeout", f"no answer within {timeout_s:g} s", usage=reader.usage_spent()) from None
-    return reader.answer(is_cut=not is_whole)
+        error = error_of("timeout", f"no answer within {timeout_s:g} s", usage=reader.usage_spent())
+        error.allowance = reader.allowance
+        raise error from None
+    except ProviderError as error:
+        error.allowance = error.allowance or reader.allowance  # the head was good, what came behind it was not
+        raise

@@ -45,8 +45,8 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     Args:
         headers: of the answer, case-insensitive.
     """
-    now = _instant(headers.get("date", ""))
-    wait_s = _number(headers.get("retry-after-ms", ""))
+    now = instant_of(headers.get("date", ""))
+    wait_s = number_of(headers.get("retry-after-ms", ""))
     if wait_s is not None:
         return _capped(wait_s / 1000)
     wait_s = wait_of(headers.get("retry-after", ""), now)
@@ -63,7 +63,7 @@ def wait_of(said: str, now: datetime | None) -> float | None:
         now: the server's time, without which an instant means nothing.
     """
     said = said.strip()
-    value = _number(said)
+    value = number_of(said)
     if value is not None:
         if value < _FIRST_EPOCH_S:
             return value
@@ -72,7 +72,7 @@ def wait_of(said: str, now: datetime | None) -> float | None:
         return epoch_s - now.timestamp() if now else None
     if _DURATION.fullmatch(said):
         return sum(float(amount) * _UNIT_S[unit] for amount, unit in _PART.findall(said))
-    instant = _instant(said)
+    instant = instant_of(said)
     return (instant - now).total_seconds() if instant and now else None
 
 
@@ -89,7 +89,8 @@ def _until_reset_s(headers: Mapping[str, str], now: datetime | None) -> float | 
     return _capped(min(others)) if others else None
 
 
-def _number(said: str) -> float | None:
+def number_of(said: str) -> float | None:
+    """The finite number that the text is; None if it is none."""
     try:
         value = float(said)
     except ValueError:
@@ -97,7 +98,8 @@ def _number(said: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def _instant(said: str) -> datetime | None:
+def instant_of(said: str) -> datetime | None:
+    """The instant that an HTTP or ISO date names, in UTC unless it says otherwise; None if it names none."""
     if not said:
         return None
     try:

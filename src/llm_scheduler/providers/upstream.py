@@ -10,13 +10,14 @@ from urllib.parse import urlsplit
 
 import aiohttp
 
+from llm_scheduler.providers.allowance import allowance_of
 from llm_scheduler.providers.faults import error_of, error_of_answer
 from llm_scheduler.providers.masking import masked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_scheduler.ports.provider import ProviderError
+    from llm_scheduler.ports.provider import Allowance, ProviderError
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
 MAX_ERROR_BYTES: Final = 64 * 1024
@@ -33,8 +34,8 @@ _opened: ContextVar[list[None] | None] = ContextVar("opened", default=None)
 class Sink(Protocol):
     """Takes an answer as it arrives."""
 
-    def begin(self, content_type: str) -> None:
-        """The head has come, with status 200."""
+    def begin(self, content_type: str, allowance: Allowance) -> None:
+        """The head has come, with status 200, and says what is left of the server's limits."""
         ...
 
     def feed(self, data: bytes) -> bool:
@@ -73,7 +74,7 @@ class Upstream:
         response = await self._send(url, body)
         try:
             if response.status == 200:
-                sink.begin(response.headers.get("Content-Type", ""))
+                sink.begin(response.headers.get("Content-Type", ""), allowance_of(response.headers))
                 return await _read(response, sink)
             error = await self._error(response)
         except BaseException:

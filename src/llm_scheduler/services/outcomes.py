@@ -76,7 +76,7 @@ def failed(
 ) -> Ended:
     """The call gave an error: put back (rate limit), try later, or give up."""
     end = _Ending(started, session_id, ended_at, task_error(error), error)
-    if error.fault is Fault.LIMIT:
+    if error.fault in (Fault.LIMIT, Fault.QUOTA):  # time or money must pass; the task is not at fault
         return end.ended(Status.QUEUED, AttemptOutcome.RATE_LIMITED)
     if started.deadline_at is not None and ended_at >= started.deadline_at:
         return end.ended(Status.EXPIRED, AttemptOutcome.FAILED, counts_failure=True)

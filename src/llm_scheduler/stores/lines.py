@@ -63,6 +63,8 @@ def ended(end: Ended, status: Status, retries: int, max_retries: int) -> tuple[s
             return "warning", f"failed: {why or end.outcome}; {count} in {wait}"
         case _:
             if end.outcome is AttemptOutcome.RATE_LIMITED:
+                if end.error is not None and end.error.code == "insufficient_quota":
+                    return "error", f"the provider's account is used up: {why}; keeps its place until it is topped up"
                 return "warning", "rate limited; keeps its place"
             return "info", f"put back ({why or end.outcome}); keeps its place"
 

@@ -36,6 +36,7 @@ class PrometheusMeter:
     def __init__(self, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._monotonic_s = monotonic_s
         self._minutes: defaultdict[str, Minute] = defaultdict(Minute)
+        self._said: defaultdict[str, dict[str, float]] = defaultdict(dict)
         # A series with the time of birth beside each counter doubles the page for nothing that we use.
         disable_created_metrics()
         self.registry = CollectorRegistry()
@@ -101,9 +102,15 @@ class PrometheusMeter:
         self.broker_up = Gauge("broker_up", "1 while the index answers this process", registry=registry)
         self.leading = Gauge("upkeep_leader", "1 while this process does the sweeps", registry=registry)
         self.sessions = Gauge("sessions_alive", "Worker sessions that are alive", registry=registry)
+        self._quota_exhausted = Counter(
+            "provider_quota_exhausted_total",
+            "Calls refused because the account is used up",
+            ["model"],
+            registry=registry,
+        )
         self.utilisation = Gauge(
             "rate_limit_utilisation",
-            "Calls and tokens started in the last minute as a share of the limit",
+            "Share of the limit in use: rpm, tpm counted by us over the last minute; the others as the provider says",
             ["model", "limit"],
             registry=registry,
         )
@@ -168,6 +175,14 @@ class PrometheusMeter:
         else:
             self._retention_run.set(at_s)
 
+    def limit_used(self, model: str, limit: str, share: float) -> None:
+        """A provider said how much of a limit is used."""
+        self._said[model][limit] = share
+
+    def quota_exhausted(self, model: str) -> None:
+        """Nothing is left to spend at the provider."""
+        self._quota_exhausted.labels(model).inc()
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered."""
         self._api.labels(method, route, str(status)).observe(seconds)
@@ -204,12 +219,16 @@ class PrometheusMeter:
         self.utilisation.clear()
         for model in self._minutes.keys() - limits.keys():
             del self._minutes[model]
+        for model in self._said.keys() - limits.keys():
+            del self._said[model]
         for model, (rpm, tpm) in limits.items():
             calls, tokens = self._minutes[model].sums(self._monotonic_s())
             if rpm:
                 self.utilisation.labels(model, "rpm").set(calls / rpm)
             if tpm:
                 self.utilisation.labels(model, "tpm").set(tokens / tpm)
+            for limit, share in self._said[model].items():
+                self.utilisation.labels(model, limit).set(share)
 
     def render(self) -> bytes:
         """The exposition text."""

@@ -39,8 +39,8 @@ _OVERDUE_AFTER_S: Final = 5.0
 _PAST_DEADLINE_S: Final = 0.005
 """A call is given this much more than its deadline, so that its end is seen to lie past it."""
 _RECORD_AGAIN_S: Final = (0.1, 0.3, 1.0, 2.0)
-_FIRST_PAUSE_S: Final = 1.0
-_LONGEST_PAUSE_S: Final = 60.0
+AT_THE_LIMIT: Final = frozenset({Fault.LIMIT, Fault.QUOTA})
+"""Faults that put the task back in its place and pause the gate."""
 
 
 class Attempt:
@@ -120,19 +120,22 @@ class Attempt:
 
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
-        started, clock = self._started, self._tools.clock
+        started, clock, pacer = self._started, self._tools.clock, self._tools.pacer
+        sent_at_s = pacer.started(self._claim)
         try:
             answer = await self._call()
         except ProviderError as error:
-            if error.fault is Fault.LIMIT:
-                await self._throttle(error)
+            if error.fault in AT_THE_LIMIT:
+                await pacer.refused(self._model, self._claim, error, sent_at_s)
+            else:
+                await pacer.heard(self._model, self._claim, error.allowance, sent_at_s)
             return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
         except asyncio.CancelledError:
             return self._after_abort()
         except Exception:  # noqa: BLE001 - the outermost place, logged
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
             return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
-        self._tools.pauses.pop(self._model.id, None)
+        await pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
         try:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
@@ -182,13 +185,6 @@ class Attempt:
             error = ProviderError("timeout", "The call did not end in time.", is_retryable=True, fault=Fault.PROVIDER)
             return outcomes.failed(self._started, self._session_id, now, error, self._model, self._tools.rng)
         return outcomes.aborted(self._started, self._session_id, now, self._why)
-
-    async def _throttle(self, error: ProviderError) -> None:
-        pauses = self._tools.pauses
-        grown_s = min(_LONGEST_PAUSE_S, pauses.get(self._model.id, _FIRST_PAUSE_S / 2) * 2)
-        pause_s = error.retry_after_s if error.retry_after_s is not None else grown_s
-        pauses[self._model.id] = grown_s
-        await self._tools.broker.throttle(self._model.id, max(1, round(pause_s * 1000)))
 
     async def _record(self, ended: Ended) -> Recorded | None:
         """Write the end; hold on to it while the record is away.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.task import WaitingTask
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from llm_scheduler.domain.ids import Millis, ModelId, SessionId
+    from llm_scheduler.domain.ids import Millis, SessionId
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.pacing import Pacer
     from llm_scheduler.services.running import RunningCalls
 
 
@@ -43,8 +44,8 @@ class Tools:
     """Whether this process still is that session: false once it was fenced."""
     note_lost: Callable[[], None]
     """Told when claims may have left the index without a START: the reconciler looks at once."""
-    pauses: dict[ModelId, float] = field(default_factory=dict["ModelId", float])
-    """Seconds of the last pause after a 429 without Retry-After, by model; doubles until a success."""
+    pacer: Pacer
+    """Learns from every answer how fast its gate may go on."""
 
     @staticmethod
     def waiting_again(started: StartedTask) -> WaitingTask:

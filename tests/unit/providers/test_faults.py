@@ -17,11 +17,11 @@ from llm_scheduler.providers.faults import (
     error_of_answer,
 )
 
-C, P, L, S = Fault.CALLER, Fault.PROVIDER, Fault.LIMIT, Fault.SETUP
+C, P, L, S, Q = Fault.CALLER, Fault.PROVIDER, Fault.LIMIT, Fault.SETUP, Fault.QUOTA
 EXPECTED: dict[str, tuple[str, bool, Fault, float | None]] = {
     "400": ("invalid_request", False, C, None),
     "401": ("authentication_failed", False, S, None),
-    "402": ("insufficient_quota", False, S, None),
+    "402": ("insufficient_quota", False, Q, None),
     "403": ("permission_denied", False, S, None),
     "404": ("not_found", False, S, None),
     "404_html": ("not_found", False, S, None),
@@ -36,7 +36,7 @@ EXPECTED: dict[str, tuple[str, bool, Fault, float | None]] = {
     "429_go": ("rate_limited", True, L, 72.5),
     "429_long": ("rate_limited", True, L, 3600),
     "429_anthropic": ("rate_limited", True, L, 30),
-    "insufficient_quota": ("insufficient_quota", False, S, None),
+    "insufficient_quota": ("insufficient_quota", False, Q, None),
     "500": ("server_error", True, P, None),
     "500_empty": ("server_error", True, P, None),
     "502_html": ("server_error", True, P, None),
@@ -48,7 +48,7 @@ EXPECTED: dict[str, tuple[str, bool, Fault, float | None]] = {
     "context_llama": ("context_length_exceeded", False, C, None),
     "content_filter": ("content_filtered", False, C, None),
     "prompt_too_long": ("context_length_exceeded", False, C, None),
-    "credit": ("insufficient_quota", False, S, None),
+    "credit": ("insufficient_quota", False, Q, None),
     "redirect": ("not_found", False, S, None),
 }
 

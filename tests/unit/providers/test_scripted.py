@@ -83,7 +83,7 @@ async def test_an_error_carries_what_its_rule_says() -> None:
         await a_model(errors=[rule]).call(a_call())
 
     error = caught.value
-    assert (error.http_status, error.is_retryable, error.fault) == (402, False, Fault.SETUP)
+    assert (error.http_status, error.is_retryable, error.fault) == (402, False, Fault.QUOTA)
 
 
 async def test_the_task_may_bring_its_own_script() -> None:
