@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import structlog
 
-from llm_scheduler.domain.errors import InvalidInputError, ModelChangedError, UnsealError
+from llm_scheduler.domain.errors import InvalidInputError, ModelChangedError
 from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
 from llm_scheduler.scheduling.strategies.registry import find
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
+from llm_scheduler.services.secrets import Secrets, merged
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
 
-SEALED: Final = "sealed:"
 _MOST_COLLISIONS: Final = 10
 _TRIAL: Final[Mapping[str, Mapping[str, object]]] = {
     "chat": {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16},
@@ -63,7 +62,8 @@ class Models:
         cache: ReadThrough | None = None,
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
-        self._vault, self._clock, self._cache = vault, clock, cache
+        self._clock, self._cache = clock, cache
+        self._secrets = Secrets(vault, catalogue)
         self._open: dict[ModelId, tuple[int, Provider]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         # A change is read, merged and written: two at once would lose one. And what a `load` has read must not
@@ -159,7 +159,7 @@ class Models:
         if model.strategy:
             find(model.strategy)
         async with self._changing:
-            stored = await self._store.add_model(replace(checked, config=self._sealed(checked)))
+            stored = await self._store.add_model(replace(checked, config=self._secrets.sealed(checked)))
             await self._adopt(stored)
             return stored
 
@@ -184,8 +184,8 @@ class Models:
             fields = dict(changes)
             if "config" in fields:
                 kind = self._kind(before.type)
-                merged = _merged(self._opened(before), fields["config"], kind.secret_fields)
-                fields["config"] = self._sealed(replace(before, config=kind.check(merged)))
+                config = merged(self._secrets.opened(before), fields["config"], kind.secret_fields)
+                fields["config"] = self._secrets.sealed(replace(before, config=kind.check(config)))
             if fields.get("strategy"):
                 find(str(fields["strategy"]))
             stored = await self._store.save_model(replace(before, **fields))
@@ -269,40 +269,15 @@ class Models:
 
     def masked_config(self, model: Model) -> dict[str, object]:
         """The config as answers show it: secrets as `sk-…1234`."""
-        secrets = self._secret_fields(model.type)
-        shown = dict(model.config)
-        for key in secrets & shown.keys():
-            if shown[key] is not None:
-                try:
-                    shown[key] = mask(str(self.plain_config(model).get(key, "")))
-                except UnsealError:
-                    shown[key] = mask("")
-        return shown
+        return self._secrets.masked(model)
 
     def plain_config(self, model: Model) -> dict[str, object]:
-        """The config with its secrets opened: only for the provider."""
-        plain = dict(model.config)
-        for key in self._secret_fields(model.type) & plain.keys():
-            value = plain[key]
-            if isinstance(value, str) and value.startswith(SEALED):
-                plain[key] = self._vault.open(value.removeprefix(SEALED), _context(model, key))
-        return plain
+        """The config with its secrets opened: only for the provider.
 
-    def _opened(self, model: Model) -> dict[str, object]:
-        """The config with each secret opened where the key in force can; else it stays sealed, to be replaced."""
-        opened = dict(model.config)
-        for key in self._secret_fields(model.type) & opened.keys():
-            with contextlib.suppress(UnsealError):
-                opened[key] = self.plain_config(replace(model, config={key: opened[key]}))[key]
-        return opened
-
-    def _sealed(self, model: Model) -> dict[str, object]:
-        sealed = dict(model.config)
-        for key in self._kind(model.type).secret_fields & sealed.keys():
-            value = sealed[key]
-            if isinstance(value, str) and not value.startswith(SEALED):
-                sealed[key] = SEALED + self._vault.seal(value, _context(model, key))
-        return sealed
+        Raises:
+            UnsealError: one of them cannot be read with the key in force.
+        """
+        return self._secrets.plain(model)
 
     def _kind(self, name: str) -> ProviderKind:
         kind = self._catalogue.kinds.get(name)
@@ -311,10 +286,6 @@ class Models:
                 f"There is no model type '{name[:50]}'. Known: {', '.join(sorted(self._catalogue.kinds))}.", "type"
             )
         return kind
-
-    def _secret_fields(self, name: str) -> frozenset[str]:
-        kind = self._catalogue.kinds.get(name)
-        return kind.secret_fields if kind else frozenset()
 
     async def _adopt(self, model: Model) -> None:
         self._catalogue.put(model)
@@ -343,27 +314,3 @@ class Models:
 def new_model(**fields: Any) -> Model:
     """A model that is not stored yet."""
     return Model(id=ModelId(0), created_at=EPOCH, updated_at=EPOCH, **fields)
-
-
-def mask(secret: str) -> str:
-    """`sk-…1234`: enough to recognise, too little to use."""
-    if len(secret) < 12:
-        return "…"
-    head = secret[:3] if secret.startswith("sk-") else ""
-    return f"{head}…{secret[-4:]}"
-
-
-def _context(model: Model, key: str) -> str:
-    return f"model:{model.tenant_id}:{model.name}:{key}"
-
-
-def _merged(before: Mapping[str, object], changes: Mapping[str, object], secrets: frozenset[str]) -> dict[str, object]:
-    merged = dict(before)
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        elif key in secrets and isinstance(value, str) and "…" in value:
-            continue
-        else:
-            merged[key] = value
-    return merged
