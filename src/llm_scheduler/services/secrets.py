@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.domain.errors import UnsealError
@@ -10,7 +11,7 @@ from llm_scheduler.domain.errors import UnsealError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.model import Endpoint, Model
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
 
@@ -19,7 +20,10 @@ _SHORTEST_SHOWN: Final = 12
 
 
 class Secrets:
-    """Which fields of a config are secret says the model's kind; a type that is not known has none."""
+    """Which fields of a config are secret says the model's kind; a type that is not known has none.
+
+    Every call takes a model and looks at its own config, or at that of one of its endpoints.
+    """
 
     def __init__(self, vault: Vault, catalogue: Catalogue) -> None:
         self._vault, self._catalogue = vault, catalogue
@@ -29,49 +33,53 @@ class Secrets:
         kind = self._catalogue.kinds.get(type_name)
         return kind.secret_fields if kind else frozenset()
 
-    def sealed(self, model: Model) -> dict[str, object]:
+    def sealed(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
         """The config with its secrets sealed; what is sealed already stays."""
-        sealed = dict(model.config)
+        sealed = _config(model, endpoint)
         for key in self.fields(model.type) & sealed.keys():
             value = sealed[key]
             if isinstance(value, str) and not value.startswith(SEALED):
-                sealed[key] = SEALED + self._vault.seal(value, _context(model, key))
+                sealed[key] = SEALED + self._vault.seal(value, _context(model, endpoint, key))
         return sealed
 
-    def plain(self, model: Model) -> dict[str, object]:
-        """The config with its secrets opened: only for the provider.
+    def plain(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
+        """What the provider is opened with, secrets plain: the endpoint's config over the model's.
 
         Raises:
             UnsealError: one of them cannot be read with the key in force.
         """
-        plain = dict(model.config)
-        for key in self.fields(model.type) & plain.keys():
-            plain[key] = self._open(model, key)
-        return plain
+        own = {} if endpoint is None else self._plain(model, endpoint)
+        shared = {key: value for key, value in model.config.items() if key not in own}
+        return {**self._plain(replace(model, config=shared), None), **own}
 
-    def opened(self, model: Model) -> dict[str, object]:
+    def opened(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
         """The config with each secret opened where the key in force can; else it stays sealed, to be replaced."""
-        opened = dict(model.config)
+        opened = _config(model, endpoint)
         for key in self.fields(model.type) & opened.keys():
             with contextlib.suppress(UnsealError):
-                opened[key] = self._open(model, key)
+                opened[key] = self._open(model, endpoint, key, opened[key])
         return opened
 
-    def masked(self, model: Model) -> dict[str, object]:
+    def masked(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
         """The config as answers show it: secrets as `sk-…1234`."""
-        shown = dict(model.config)
+        shown = _config(model, endpoint)
         for key in self.fields(model.type) & shown.keys():
             if shown[key] is not None:
                 try:
-                    shown[key] = mask(str(self._open(model, key)))
+                    shown[key] = mask(str(self._open(model, endpoint, key, shown[key])))
                 except UnsealError:
                     shown[key] = mask("")
         return shown
 
-    def _open(self, model: Model, key: str) -> object:
-        value = model.config[key]
+    def _plain(self, model: Model, endpoint: Endpoint | None) -> dict[str, object]:
+        plain = _config(model, endpoint)
+        for key in self.fields(model.type) & plain.keys():
+            plain[key] = self._open(model, endpoint, key, plain[key])
+        return plain
+
+    def _open(self, model: Model, endpoint: Endpoint | None, key: str, value: object) -> object:
         if isinstance(value, str) and value.startswith(SEALED):
-            return self._vault.open(value.removeprefix(SEALED), _context(model, key))
+            return self._vault.open(value.removeprefix(SEALED), _context(model, endpoint, key))
         return value
 
 
@@ -96,5 +104,12 @@ def merged(before: Mapping[str, object], changes: Mapping[str, object], secrets:
     return found
 
 
-def _context(model: Model, key: str) -> str:
-    return f"model:{model.tenant_id}:{model.name}:{key}"
+def _config(model: Model, endpoint: Endpoint | None) -> dict[str, object]:
+    return dict(model.config if endpoint is None else endpoint.config)
+
+
+def _context(model: Model, endpoint: Endpoint | None, key: str) -> str:
+    """Where a sealed secret may be opened. A model's name may hold a colon, an endpoint's and a key may not."""
+    if endpoint is None:
+        return f"model:{model.tenant_id}:{model.name}:{key}"
+    return f"endpoint:{model.tenant_id}:{model.name}:{endpoint.name}:{key}"

@@ -13,7 +13,7 @@ from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
-    from llm_scheduler.services.models import Trial
+    from llm_scheduler.services.trial import Trial
 
 MOST_WORKERS: Final = 10_000
 NewName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
