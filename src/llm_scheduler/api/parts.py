@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
@@ -55,6 +56,7 @@ class Parts:
     submissions: Submissions
     tasks: Tasks
     models: Models
+    endpoints: Endpoints
     actions: Actions
     stats: Stats
     catalogue: Catalogue

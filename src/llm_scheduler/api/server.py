@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
-from llm_scheduler.api.routes import actions, bulk, dead_letters, events, models, stats, system, tasks
+from llm_scheduler.api.routes import actions, bulk, dead_letters, endpoints, events, models, stats, system, tasks
 from llm_scheduler.api.switch import Switch
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     tasks.router,
     events.router,
     dead_letters.router,
+    endpoints.router,
     models.router,
     stats.router,
     system.router,

@@ -25,6 +25,7 @@ from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
@@ -104,6 +105,7 @@ class Installation(Adapters):
         self.catalogue = Catalogue(KINDS, settings.strategy)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
+        self.endpoints = Endpoints(self.models, self.broker)
         self.reloading = Reloading(self.models.load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock)
@@ -299,6 +301,7 @@ class Installation(Adapters):
                 submissions=self.submissions,
                 tasks=self.tasks,
                 models=self.models,
+                endpoints=self.endpoints,
                 actions=self.actions,
                 stats=Stats(self.store, self.broker, self.clock),
                 catalogue=self.catalogue,

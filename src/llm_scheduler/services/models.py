@@ -218,9 +218,10 @@ class Models:
         if options.unknown_price is UnknownPrice.ASSUME and not options.assume_price_of:
             raise InvalidInputError("'assume' needs the name of a priced model here.", "assume_price_of")
 
-    async def pause(self, name: str, tenant_id: TenantId) -> Model:
-        """Start nothing more; what runs goes on."""
-        return await self.change(name, tenant_id, {"status": ModelStatus.PAUSED})
+    async def pause(self, name: str, tenant_id: TenantId, *, is_unhealthy: bool = False) -> Model:
+        """Start nothing more; what runs goes on. If it is unhealthy, tasks with fallback models move on."""
+        status = ModelStatus.UNHEALTHY if is_unhealthy else ModelStatus.PAUSED
+        return await self.change(name, tenant_id, {"status": status})
 
     async def resume(self, name: str, tenant_id: TenantId) -> Model:
         """Start again."""
@@ -260,10 +261,9 @@ class Models:
 
     def timeout_s(self, model: Model, endpoint: str | None = None) -> float:
         """The limit for one call that is configured of the model, or of this way to it."""
-        way = endpoint_of(model, endpoint)
         value = model.config.get("timeout_s")
-        if way is not None:
-            value = way.config.get("timeout_s", value)
+        if endpoint is not None:
+            value = endpoint_of(model, endpoint).config.get("timeout_s", value)
         return float(value) if isinstance(value, int | float) else DEFAULT_TIMEOUT_S
 
     def provider(self, model: Model, endpoint: str | None = None) -> Provider:
@@ -299,7 +299,7 @@ class Models:
             EndpointNotFoundError: there is no such endpoint.
             UnsealError: one of the secrets cannot be read with the key in force.
         """
-        return self._secrets.plain(model, endpoint_of(model, endpoint))
+        return self._secrets.plain(model, None if endpoint is None else endpoint_of(model, endpoint))
 
     def _kind(self, name: str) -> ProviderKind:
         kind = self._catalogue.kinds.get(name)
@@ -329,14 +329,12 @@ class Models:
         await self._open.close()
 
 
-def endpoint_of(model: Model, name: str | None) -> Endpoint | None:
-    """The endpoint of that name; None for None.
+def endpoint_of(model: Model, name: str) -> Endpoint:
+    """The endpoint of that name.
 
     Raises:
         EndpointNotFoundError: the model has none of that name.
     """
-    if name is None:
-        return None
     for one in model.endpoints:
         if one.name == name:
             return one

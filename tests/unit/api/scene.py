@@ -21,6 +21,7 @@ from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
@@ -62,6 +63,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         submissions=Submissions(store, broker, catalogue, clock, feed, meter, limits),
         tasks=tasks,
         models=models,
+        endpoints=Endpoints(models, broker),
         actions=Actions(store, tasks, parse),
         stats=Stats(store, broker, clock),
         catalogue=catalogue,
