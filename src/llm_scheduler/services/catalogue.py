@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llm_scheduler.domain.errors import ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus, Tenant
-from llm_scheduler.ports.broker import Entry, LaneRules
+from llm_scheduler.ports.broker import Entry, GateRules, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
 from llm_scheduler.scheduling.strategies.registry import find
 from llm_scheduler.services.equality import config_digest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
-    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.model import Endpoint, Model
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.strategy import Strategy
@@ -123,6 +123,7 @@ class Catalogue:
             task.est_tokens,
             task.queued_at,
             strategy.place(task, context),
+            task.est_output,
         )
 
     def entries(self, tasks: Sequence[WaitingTask]) -> list[Entry]:
@@ -137,8 +138,24 @@ class Catalogue:
             max_workers=model.max_workers,
             rpm=model.rpm,
             tpm=model.tpm,
-            is_paused=model.status is ModelStatus.PAUSED,
+            is_paused=model.status is not ModelStatus.ACTIVE,
             share_rule=strategy.share_rule,
             starve_after_ms=None if model.starve_after_s is None else int(model.starve_after_s * 1000),
             version=model.version,
+            input_tpm=model.options.input_tpm,
+            output_tpm=model.options.output_tpm,
+            gates=tuple(_gate(endpoint) for endpoint in model.endpoints),
         )
+
+
+def _gate(endpoint: Endpoint) -> GateRules:
+    return GateRules(
+        endpoint.name,
+        endpoint.weight,
+        endpoint.max_workers,
+        endpoint.rpm,
+        endpoint.tpm,
+        endpoint.input_tpm,
+        endpoint.output_tpm,
+        endpoint.is_drained,
+    )

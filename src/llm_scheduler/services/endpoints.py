@@ -68,12 +68,12 @@ class Endpoints:
     """Every change is one of the model: it grows its version, and calls that run go on."""
 
     def __init__(self, models: Models, broker: Broker) -> None:
-        self._models, self._broker = models, broker
+        self._models, self.broker = models, broker
 
     async def health(self, model: Model) -> Mapping[str, Health]:
         """How each endpoint is; UNKNOWN while the index does not answer."""
         try:
-            state = await self._broker.state(model.id)
+            state = await self.broker.state(model.id)
         except BrokerUnavailableError:
             return {one.name: UNKNOWN for one in model.endpoints}
         gates = {gate.endpoint: health_of(gate) for gate in state.gates}

@@ -92,6 +92,7 @@ class Scene:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.broker = parts.endpoints.broker
         self.app = create_app(parts)
         self.http = client_of(self.app)
 
