@@ -25,6 +25,8 @@ from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
+from llm_scheduler.services.diverting import Diverting
 from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
@@ -137,6 +139,8 @@ class Installation(Adapters):
         )
         self.retention = self._make_retention()
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
+        diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
+        self.loops.also(DIVERT_EVERY_S, diverting.step)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
         tools = self._tools()
@@ -254,6 +258,14 @@ class Installation(Adapters):
         self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
         depths = await self.broker.depths()
         self.meter.observe_queues(depths, names, self.clock.now())
+        self.meter.observe_endpoints(
+            {
+                (model.name, name): health.status.value
+                for model in models
+                if model.endpoints
+                for name, health in (await self.endpoints.health(model)).items()
+            }
+        )
         running = {depth.lane: depth.running for depth in depths if depth.lane in names}
         if self.loops.is_leading and running != self._shown_workers:
             await self.store.set_current_workers(running)

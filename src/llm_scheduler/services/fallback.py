@@ -10,13 +10,16 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.model import ModelStatus
+from llm_scheduler.domain.status import DeadReason, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.task import TaskOptions
+    from llm_scheduler.ports.store import StartedTask
     from llm_scheduler.services.catalogue import Catalogue
 
 REFUSALS: Final = frozenset(
@@ -89,6 +92,25 @@ def onward(catalogue: Catalogue, task: Movable, reason: str) -> Onward | None:
         if other is not None and name not in (first, here.name):
             return Onward(other, replace(options, fallback_models=tuple(names), first_model=first, moved_for=reason))
     return None
+
+
+def moved_on(catalogue: Catalogue, started: StartedTask, ended: Ended) -> Ended:
+    """The end, with the next model in it if the task is to go there instead of being a dead letter."""
+    if ended.status is not Status.FAILED or ended.error is None:
+        return ended
+    is_worn = ended.dead_reason in (DeadReason.RETRIES_EXHAUSTED, DeadReason.RETRY_BUDGET)
+    if not is_worn and ended.error.code not in REFUSALS:
+        return ended
+    found = onward(catalogue, started, RETRIES_EXHAUSTED if is_worn else ended.error.code)
+    if found is None:
+        return ended
+    note = f"moved from '{catalogue.name_of(started.model_id)}' to '{found.model.name}'"
+    return replace(
+        ended,
+        next_model_id=found.model.id,
+        next_options=found.options,
+        note=note if ended.note is None else f"{ended.note}; {note}",
+    )
 
 
 def _able(catalogue: Catalogue, name: str, task: Movable) -> Model | None:

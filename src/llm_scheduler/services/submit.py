@@ -13,10 +13,11 @@ import orjson
 from llm_scheduler.domain.errors import InputTooLargeError, InvalidInputError, QueueFullError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import Status
-from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task, WaitingTask
+from llm_scheduler.domain.task import MEDIUM, NO_OPTIONS, CacheUse, CacheWish, NewTask, Task, TaskOptions, WaitingTask
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.equality import cache_key
 from llm_scheduler.services.estimate import estimated_tokens
+from llm_scheduler.services.fallback import check_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,11 @@ class TaskDraft(Protocol):
         ...
 
     @property
+    def fallback_models(self) -> Sequence[str] | None:
+        """Where it goes when its model is down or refuses; None = the model's own list."""
+        ...
+
+    @property
     def idempotency_key(self) -> str | None:
         """The same key gives the same task."""
         ...
@@ -169,7 +175,14 @@ class Submissions:
             idempotency_key=draft.idempotency_key,
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
+            options=self._options(draft, model, tenant_id),
         )
+
+    def _options(self, draft: TaskDraft, model: Model, tenant_id: TenantId) -> TaskOptions:
+        if draft.fallback_models is None:
+            return NO_OPTIONS
+        check_names(self._catalogue, tenant_id, model.name, draft.fallback_models, draft.type)
+        return TaskOptions(fallback_models=tuple(draft.fallback_models))
 
     def _wish(
         self, draft: TaskDraft, model: Model, tenant_id: TenantId, body: Mapping[str, object]
@@ -297,6 +310,7 @@ def fresh_task(task: NewTask, done: Submitted, now: Millis) -> Task:
         retry=task.retry,
         metadata=task.metadata,
         cache=None if task.cache is None else CacheUse(task.cache.ttl_s),
+        options=task.options,
     )
 
 
@@ -356,5 +370,7 @@ def _fingerprint(draft: TaskDraft, text: bytes) -> str:
     # Only if given: keys that an earlier release recorded must go on matching their bodies.
     if draft.cache_ttl_s is not None:
         parts.append({"cache_ttl_s": draft.cache_ttl_s})
+    if draft.fallback_models is not None:
+        parts.append({"fallback_models": list(draft.fallback_models)})
     head = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(head + text).hexdigest()

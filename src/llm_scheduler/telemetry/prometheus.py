@@ -54,6 +54,15 @@ class PrometheusMeter:
         self._tokens = Counter(
             "provider_tokens_total", "Tokens by direction", ["model", "direction"], registry=registry
         )
+        self._retries = Counter(
+            "retries_total", "Retries by what the budget said", ["model", "outcome"], registry=registry
+        )
+        self.endpoint_state = Gauge(
+            "endpoint_state",
+            "1 for the state that an endpoint is in",
+            ["model", "endpoint", "state"],
+            registry=registry,
+        )
         self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
         self._batches = Histogram(
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
@@ -110,6 +119,10 @@ class PrometheusMeter:
         """A provider call ended."""
         self._processing.labels(model).observe(seconds)
         self._requests.labels(model, outcome.value).inc()
+
+    def retried(self, model: str, outcome: str) -> None:
+        """A call is to be tried again."""
+        self._retries.labels(model, outcome).inc()
 
     def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
         """Tokens and money of one call."""
@@ -191,6 +204,12 @@ class PrometheusMeter:
                 self.utilisation.labels(model, "rpm").set(calls / rpm)
             if tpm:
                 self.utilisation.labels(model, "tpm").set(tokens / tpm)
+
+    def observe_endpoints(self, states: Mapping[tuple[str, str], str]) -> None:
+        """Set each endpoint's state, by (model, endpoint); what is gone disappears."""
+        self.endpoint_state.clear()
+        for (model, endpoint), state in states.items():
+            self.endpoint_state.labels(model, endpoint, state).set(1)
 
     def render(self) -> bytes:
         """The exposition text."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.scheduling.retry_budget import RetryBudget
+from llm_scheduler.workers.refusing import Refusing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import StartedTask, Store
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.opened import Way
     from llm_scheduler.services.running import RunningCalls
 
 
@@ -41,8 +45,11 @@ class Tools:
     """Whether this process still is that session: false once it was fenced."""
     note_lost: Callable[[], None]
     """Told when claims may have left the index without a START: the reconciler looks at once."""
-    pauses: dict[ModelId, float] = field(default_factory=dict["ModelId", float])
-    """Seconds of the last pause after a 429 without Retry-After, by model; doubles until a success."""
+    pauses: dict[Way, float] = field(default_factory=dict["Way", float])
+    """Seconds of the last pause after a 429 without Retry-After, by way; doubles until a success."""
+    refusing: Refusing = field(default_factory=Refusing)
+    retries: defaultdict[ModelId, RetryBudget] = field(default_factory=lambda: defaultdict(RetryBudget))
+    """Of this process: what others retry is theirs to bound."""
 
     @staticmethod
     def waiting_again(started: StartedTask) -> WaitingTask:
@@ -57,4 +64,5 @@ class Tools:
             started.est_tokens,
             started.queued_at,
             started.deadline_at,
+            started.est_output,
         )
