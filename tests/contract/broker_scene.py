@@ -18,9 +18,9 @@ from llm_scheduler.domain.placement import Placement, ShareRule
 from llm_scheduler.ports.broker import Claim, Entry, LaneDepth, LaneRules, Release
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    from llm_scheduler.ports.broker import Broker, Slot
+    from llm_scheduler.ports.broker import Broker, GateRules, GateState, Slot
     from llm_scheduler.ports.clock import Clock
 
 LANE: Final = ModelId(1)
@@ -81,11 +81,12 @@ def task(
     queued_at: int | None = None,
     weight: float = 1.0,
     attempt: int = 0,
+    output: int = 0,
 ) -> Entry:
     """A waiting task; by default its order is its number."""
     at = START + number if queued_at is None else queued_at
     placement = Placement(band, tenant, weight, max(1, tokens), number if order is None else order)
-    return Entry(TaskId(number), lane, TenantId(tenant), attempt, tokens, Millis(at), placement)
+    return Entry(TaskId(number), lane, TenantId(tenant), attempt, tokens, Millis(at), placement, output)
 
 
 def rules(
@@ -97,9 +98,10 @@ def rules(
     is_paused: bool = False,
     share_rule: ShareRule = ShareRule.VIRTUAL_TIME,
     starve_after_ms: int | None = None,
+    gates: Sequence[GateRules] = (),
 ) -> LaneRules:
     """Rules that forbid nothing unless told to."""
-    return LaneRules(lane, max_workers, rpm, tpm, is_paused, share_rule, starve_after_ms)
+    return LaneRules(lane, max_workers, rpm, tpm, is_paused, share_rule, starve_after_ms, gates=tuple(gates))
 
 
 class Told(NamedTuple):
@@ -134,6 +136,17 @@ class Scene:
 
     async def done(self, *claims: Claim, used_tokens: int | None = None) -> None:
         await self.broker.release([Release(one, used_tokens, None, True) for one in claims])
+
+    async def failed(self, *claims: Claim) -> None:
+        await self.broker.release([Release(one, is_failure=True) for one in claims])
+
+    async def gates(self, want: int = 1) -> list[str | None]:
+        """Where the next so many go."""
+        return [one.endpoint for one in await self.claim(want)]
+
+    async def gate(self, name: str | None = None) -> GateState:
+        state = await self.broker.state(LANE)
+        return next(one for one in state.gates if one.endpoint == name)
 
     async def slots(self, lane: ModelId | None = None) -> list[Slot]:
         return sorted(await self.broker.slots(lane))

@@ -5,18 +5,31 @@ Slow and obvious on purpose; brokers are compared with it step by step. It share
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
+
+from tests.property.reference_gates import (
+    Change,
+    Gate,
+    Meter,
+    amounts_of,
+    closed_holds,
+    limits_of,
+    ms,
+    time_holds,
+)
 
 from llm_scheduler.domain.ids import Millis, ModelId
 from llm_scheduler.domain.placement import ShareRule
-from llm_scheduler.ports.broker import Claim, ClaimAnswer, LaneDepth, Slot
+from llm_scheduler.ports.broker import Claim, ClaimAnswer, Hold, LaneDepth, LaneState, Slot, TenantBacklog
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from tests.property.reference_gates import Amounts, PerMinute
+
     from llm_scheduler.domain.ids import SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Entry, LaneRules, Release
+    from llm_scheduler.ports.broker import Entry, LaneRules, Pace, PastStart, Release
 
 SECOND_US = 1_000_000
 
@@ -39,12 +52,21 @@ class StillClock:
         return self.us / SECOND_US
 
 
+class Charged(NamedTuple):
+    """When limits were charged for a call, and in which units: the lane's, its gate's, the paces."""
+
+    at_us: int
+    lane: set[int]
+    gate: set[int]
+    paced: set[int]
+
+
 class Running(NamedTuple):
-    """A slot; `charged_us` is when the limits were charged for it, None = never."""
+    """A slot; `charged` None = it was adopted."""
 
     slot: Slot
-    tokens: int
-    charged_us: int | None
+    reserved: Amounts
+    charged: Charged | None
 
 
 class ShareName(NamedTuple):
@@ -52,43 +74,6 @@ class ShareName(NamedTuple):
     band: int
     share: int
     tenant: int
-
-
-@dataclass
-class Meter:
-    """One lane's limits as a history: (when, microseconds of pace or tokens)."""
-
-    requests: list[tuple[int, int]] = field(default_factory=list)
-    tokens: list[tuple[int, int]] = field(default_factory=list)
-    """Charges; a negative `when` marks a correction, which is added without looking at the time."""
-    window: list[tuple[int, int]] = field(default_factory=list)
-
-
-@dataclass
-class Pause:
-    """After a 429."""
-
-    open_at_us: int = 0
-    is_half_open: bool = False
-    probe: int | None = None
-    trusted_at_us: int = 0
-
-
-def idle_at_us(charges: list[tuple[int, int]]) -> int:
-    idle = 0
-    for when, cost in charges:
-        idle = idle + cost if when < 0 else max(idle, when) + cost
-    return idle
-
-
-def pace_us(units: int, per_minute: int) -> int:
-    """98 % of the limit, rounded up to whole microseconds."""
-    exact, rest = divmod(units * 60 * SECOND_US * 100, 98 * per_minute)
-    return exact + (1 if rest else 0)
-
-
-def slice_of(us: int) -> int:
-    return us // (SECOND_US // 10)
 
 
 class ReferenceBroker:
@@ -103,7 +88,9 @@ class ReferenceBroker:
         self.claims: dict[int, int] = {}
         self.served: dict[int, int] = {}
         self.meters: dict[int, Meter] = {}
-        self.pauses: dict[int, Pause] = {}
+        self.gate_limits: defaultdict[tuple[int, str], PerMinute] = defaultdict(lambda: (None, None, None, None))
+        """As last said; they go on counting for a gate that is in no rules for the moment."""
+        self.gates: dict[tuple[int, str | None], Gate] = {}
         self.share_times: dict[ShareName, float] = {}
         self.band_times: dict[tuple[int, int], float] = {}
         self.active: set[ShareName] = set()
@@ -114,9 +101,22 @@ class ReferenceBroker:
         for one in rules:
             before = self.share_rule(one.lane)
             self.rules[one.lane] = one
+            for gate in one.gates:
+                self.gate(one.lane, gate.name)
+                self.gate_limits[one.lane, gate.name] = limits_of(gate)
+            self._forget_gates(one)
             if one.share_rule is not before:
                 self.share_times = {name: time for name, time in self.share_times.items() if name.lane != one.lane}
                 self.band_times = {name: time for name, time in self.band_times.items() if name[0] != one.lane}
+
+    def _forget_gates(self, rules: LaneRules) -> None:
+        """A gate of other rules is forgotten when nothing runs through it and what was spent counts no more."""
+        for lane, name in list(self.gates):
+            is_in_rules = name is None or name in {one.name for one in rules.gates}
+            is_idle = not self._through(lane, name) and self.clock.us - self.gates[lane, name].touched_us > 60_600_000
+            if lane == rules.lane and not is_in_rules and is_idle:
+                del self.gates[lane, name]
+                self.gate_limits.pop((lane, str(name)), None)
 
     def share_rule(self, lane: int) -> ShareRule:
         return self.rules[lane].share_rule if lane in self.rules else ShareRule.VIRTUAL_TIME
@@ -130,7 +130,10 @@ class ReferenceBroker:
     def drop_lane(self, lane: ModelId) -> None:
         self.entries = [one for one in self.entries if one.lane != lane]
         self.running = [one for one in self.running if one.slot.lane != lane]
-        for kept in (self.rules, self.claims, self.served, self.meters, self.pauses):
+        for key in [key for key in self.gates if key[0] == lane]:
+            del self.gates[key]
+            self.gate_limits.pop((key[0], str(key[1])), None)
+        for kept in (self.rules, self.claims, self.served, self.meters):
             kept.pop(lane, None)  # type: ignore[attr-defined]
         self._activate()
 
@@ -220,39 +223,65 @@ class ReferenceBroker:
 
     # Limits
 
-    def _wait_us(self, lane: int, entry: Entry) -> int:
-        rules, meter, pause = self.rules[lane], self._meter(lane), self._pause(lane)
-        now = self.clock.us
-        waits = [0, pause.open_at_us - now]
-        if pause.probe is not None:
-            waits.append(pause.trusted_at_us - now)
-        if rules.rpm is not None:
-            waits.append(idle_at_us(meter.requests) - 600_000 - now)
-        if rules.tpm is not None:
-            waits.append(idle_at_us(meter.tokens) - 600_000 - now)
-            waits.append(self._window_wait_us(meter, entry.tokens, rules.tpm))
-        return max(waits)
-
-    def _window_wait_us(self, meter: Meter, tokens: int, tpm: int) -> int:
-        """Try now, then each moment at which a slice is 606 slices old."""
-        now = self.clock.us
-        moments = [now, *sorted((slice_ + 606) * SECOND_US // 10 for slice_, _ in meter.window)]
-        for moment in moments:
-            counted = sum(n for slice_, n in meter.window if slice_of(moment) - slice_ < 606)
-            if moment >= now and (counted == 0 or counted + tokens <= tpm):
-                return moment - now
-        raise AssertionError("an empty window lets everything through")
+    def gate(self, lane: int, name: str | None) -> Gate:
+        return self.gates.setdefault((lane, name), Gate())
 
     def _meter(self, lane: int) -> Meter:
         return self.meters.setdefault(lane, Meter())
 
-    def _pause(self, lane: int) -> Pause:
-        return self.pauses.setdefault(lane, Pause())
+    def _through(self, lane: int, name: str | None) -> int:
+        return sum(1 for one in self.running if (one.slot.lane, one.slot.endpoint) == (lane, name))
 
-    def throttle(self, lane: ModelId, for_ms: int) -> None:
-        pause = self._pause(lane)
-        pause.open_at_us = max(pause.open_at_us, self.clock.us + for_ms * 1_000)
-        pause.is_half_open, pause.probe = True, None
+    def _lane_waits(self, lane: int, amounts: Amounts) -> list[tuple[int, int]]:
+        """The nameless gate's paces stand in place of the lane's own limits."""
+        rules, now = self.rules[lane], self.clock.us
+        paces = {} if rules.gates else self.gate(lane, None).valid_paces(now)
+        return self._meter(lane).waits_us(now, limits_of(rules), paces, amounts)
+
+    def _room(self, lane: int, amounts: Amounts) -> tuple[str | None, int | None]:
+        """The gate for a head, and how long it must wait (0 = now, None = for an event)."""
+        rules, now = self.rules[lane], self.clock.us
+        lane_wait = max([0, *(wait for _, wait in self._lane_waits(lane, amounts))])
+        if not rules.gates:
+            return None, max(lane_wait, self.gate(lane, None).pause_us(now))
+        waits: list[int] = []
+        room: list[tuple[float, int, str]] = []
+        for place, one in enumerate(rules.gates):
+            running, gate = self._through(lane, one.name), self.gate(lane, one.name)
+            is_full = one.max_workers is not None and running >= one.max_workers
+            if one.is_drained or is_full or 0 in limits_of(one):
+                continue
+            own = gate.meter.waits_us(now, limits_of(one), gate.valid_paces(now), amounts)
+            wait = max([0, gate.pause_us(now), *(wait for _, wait in own)])
+            waits.append(wait)
+            if wait == 0:
+                room.append(((running + 1) / one.weight, place, one.name))
+        if not waits:
+            return None, None
+        return (min(room)[2] if room else None), max(lane_wait, min(waits))
+
+    def throttle(self, lane: ModelId, for_ms: int, endpoint: str | None = None) -> None:
+        gate = self.gate(lane, endpoint)
+        gate.throttle.begin(self.clock.us, for_ms * 1_000)
+        gate.touched_us = self.clock.us
+
+    def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
+        self.gate(lane, endpoint).set_paces(self.clock.us, paces)
+
+    def remember(self, starts: Sequence[PastStart]) -> None:
+        for lane in {one.lane for one in starts}:
+            self.meters.pop(lane, None)
+            for (_, _), gate in [item for item in self.gates.items() if item[0][0] == lane]:
+                gate.meter = Meter()
+        for one in starts:
+            at = self.clock.us - (self.clock.now() - one.started_at) * 1_000
+            amounts = amounts_of(one.tokens, one.output_tokens)
+            if one.lane in self.rules:
+                self._meter(one.lane).charge(at, limits_of(self.rules[one.lane]), {}, amounts)
+            if one.endpoint is not None:
+                gate = self.gate(one.lane, one.endpoint)
+                gate.meter.charge(at, self.gate_limits[one.lane, one.endpoint], {}, amounts)
+                gate.touched_us = at
 
     # Claim and release
 
@@ -263,77 +292,97 @@ class ReferenceBroker:
         while asked and len(claims) < want:
             lane = min(asked, key=lambda one: (self.served.get(one, 0), lanes.index(one)))
             entry = self._startable(lane)
-            wait_us = 0 if entry is None else self._wait_us(lane, entry)
+            name, wait_us = (
+                (None, None) if entry is None else self._room(lane, amounts_of(entry.tokens, entry.output_tokens))
+            )
             if entry is not None and wait_us == 0:
-                claims.append(self._start(entry, session))
+                claims.append(self._start(entry, session, name))
                 continue
             asked.remove(lane)
-            if entry is not None:
-                waits.append(-(-wait_us // 1_000))
+            if wait_us is not None:
+                waits.append(ms(wait_us))
         return ClaimAnswer(tuple(claims), min(waits) if waits and len(claims) < want else None, 0)
 
     def _startable(self, lane: int) -> Entry | None:
         rules = self.rules[lane]
         held = sum(1 for one in self.running if one.slot.lane == lane)
-        if rules.is_paused or held >= rules.max_workers:
+        if rules.is_paused or 0 in limits_of(rules) or held >= rules.max_workers:
             return None
         return self.next_entry(lane)
 
-    def _start(self, entry: Entry, session: SessionId) -> Claim:
+    def _start(self, entry: Entry, session: SessionId, endpoint: str | None) -> Claim:
         now, lane, name = self.clock.us, entry.lane, self.share_of(entry)
-        rules, meter, pause = self.rules[lane], self._meter(lane), self._pause(lane)
+        amounts, gate = amounts_of(entry.tokens, entry.output_tokens), self.gate(lane, endpoint)
         self.entries.remove(entry)
-        slot = Slot(entry.task_id, lane, entry.tenant_id, session, entry.attempt, self.clock.now())
-        self.running.append(Running(slot, entry.tokens, None if rules.tpm is None else now))
+        slot = Slot(entry.task_id, lane, entry.tenant_id, session, entry.attempt, self.clock.now(), endpoint)
+        self.running.append(Running(slot, amounts, self._charge(lane, endpoint, amounts)))
+        gate.start(now, entry.task_id)
+        gate.add_spent(amounts)
         self.claims[lane] = self.claims.get(lane, 0) + 1
         self.served[lane] = max(self.served.values(), default=0) + 1
-        if rules.share_rule is ShareRule.VIRTUAL_TIME:
+        if self.rules[lane].share_rule is ShareRule.VIRTUAL_TIME:
             start = self.share_times.get(name, 0.0)
             self.band_times[(lane, name.band)] = start
             self.share_times[name] = start + entry.placement.cost / entry.placement.weight
-        if rules.rpm is not None:
-            meter.requests.append((now, pace_us(1, rules.rpm)))
-        if rules.tpm is not None:
-            meter.tokens.append((now, pace_us(entry.tokens, rules.tpm)))
-            meter.window.append((slice_of(now), entry.tokens))
-        if pause.is_half_open and pause.probe is None:
-            pause.probe, pause.trusted_at_us = entry.task_id, now + 10 * SECOND_US
-        elif pause.is_half_open:
-            pause.is_half_open, pause.probe = False, None
         self._activate()
-        return Claim(entry.task_id, lane, entry.tenant_id, entry.attempt, entry.tokens)
+        return Claim(
+            entry.task_id,
+            lane,
+            entry.tenant_id,
+            entry.attempt,
+            entry.tokens,
+            entry.output_tokens,
+            endpoint,
+            gate.spent,
+        )
+
+    def _charge(self, lane: int, endpoint: str | None, amounts: Amounts) -> Charged:
+        now, gate = self.clock.us, self.gate(lane, endpoint)
+        paces = gate.valid_paces(now)
+        own = paces if endpoint is None else {}
+        counted = self._meter(lane).charge(now, limits_of(self.rules[lane]), own, amounts)
+        through: set[int] = set()
+        if endpoint is not None:
+            through = gate.meter.charge(now, self.gate_limits[lane, endpoint], paces, amounts)
+        return Charged(now, counted, through, gate.pace_start(now, amounts))
 
     def release(self, releases: Sequence[Release]) -> None:
         for one in releases:
             held = self._running(one.claim.lane, one.claim.task_id)
             if held is None or held.slot.attempt != one.claim.attempt:
                 continue
-            self._free(held, is_success=one.is_success)
-            if one.used_tokens is not None:
-                self._settle(held, one.used_tokens)
+            self._free(held, is_success=one.is_success, is_failure=one.is_failure)
+            if one.used_tokens is not None or one.used_output is not None:
+                self._settle(held, one.used_tokens, one.used_output)
             if one.back is not None:
                 self.enqueue([one.back])
 
-    def _free(self, held: Running, *, is_success: bool) -> None:
+    def _free(self, held: Running, *, is_success: bool = False, is_failure: bool = False) -> None:
         self.running.remove(held)
-        pause = self._pause(held.slot.lane)
-        if pause.probe == held.slot.task_id:
-            pause.probe = None
-            pause.is_half_open = not is_success
+        gate = self.gate(held.slot.lane, held.slot.endpoint)
+        gate.end(self.clock.us, held.slot.task_id, is_success=is_success, is_failure=is_failure)
         self._activate()
 
-    def _settle(self, held: Running, used: int) -> None:
-        lane = held.slot.lane
-        tpm = self.rules[lane].tpm if lane in self.rules else None
-        if tpm is None:
-            return
-        meter = self._meter(lane)
-        if held.charged_us is None:
-            meter.tokens.append((self.clock.us, pace_us(used, tpm)))
-            meter.window.append((slice_of(self.clock.us), used))
+    def _settle(self, held: Running, tokens: int | None, output: int | None) -> None:
+        lane, endpoint = held.slot.lane, held.slot.endpoint
+        output = held.reserved[3] if output is None else output
+        if tokens is None:
+            used = (1, held.reserved[1], held.reserved[2], output)
         else:
-            meter.tokens.append((-1, pace_us(used, tpm) - pace_us(held.tokens, tpm)))
-            meter.window.append((slice_of(held.charged_us), used - held.tokens))
+            used = amounts_of(tokens, min(tokens, output))
+        change = Change(held.reserved, used)
+        gate, charged = self.gate(lane, endpoint), held.charged or Charged(0, set(), set(), set())
+        if held.charged is not None:
+            gate.add_spent([after - before for before, after in zip(*change, strict=True)])
+        now, paces = self.clock.us, gate.valid_paces(self.clock.us)
+        if lane in self.rules:
+            own = paces if endpoint is None else {}
+            start = (charged.at_us, charged.lane)
+            self._meter(lane).settle(now, start, limits_of(self.rules[lane]), own, change)
+        if endpoint is not None:
+            start = (charged.at_us, charged.gate)
+            gate.meter.settle(now, start, self.gate_limits[lane, endpoint], paces, change)
+        gate.pace_end(now, charged.paced, change)
 
     # Repair
 
@@ -347,7 +396,7 @@ class ReferenceBroker:
     def _forget(self, lane: int, task_id: int) -> bool:
         held = self._running(lane, task_id)
         if held is not None:
-            self._free(held, is_success=False)
+            self._free(held)
         return self._take_out(lane, task_id) or held is not None
 
     def _adopt(self, slot: Slot) -> bool:
@@ -356,11 +405,12 @@ class ReferenceBroker:
             is_same = (held.slot.attempt, held.slot.session) == (slot.attempt, slot.session)
             if is_same or held.slot.attempt > slot.attempt:
                 return False
-            self._free(held, is_success=False)
+            self._free(held)
         if entry is not None and entry.attempt > slot.attempt:
             return False
         self._take_out(slot.lane, slot.task_id)
-        self.running.append(Running(slot, 0, None))
+        self.gate(slot.lane, slot.endpoint)
+        self.running.append(Running(slot, (1, 0, 0, 0), None))
         self._activate()
         return True
 
@@ -377,7 +427,7 @@ class ReferenceBroker:
     # Views
 
     def slots(self) -> list[Slot]:
-        return sorted(one.slot for one in self.running)
+        return sorted((one.slot for one in self.running), key=lambda one: one[:3])
 
     def position(self, lane: ModelId, task_id: TaskId) -> int | None:
         entry = self._entry(lane, task_id)
@@ -403,4 +453,43 @@ class ReferenceBroker:
             min((one for one in here if self.share_of(one) == name), key=self.place)
             for name in {self.share_of(one) for one in here}
         ]
-        return LaneDepth(lane, len(here), held, by_band, min((one.queued_at for one in heads), default=None))
+        costs = tuple((band, self.cost_of([one for one in here if one.placement.band == band])) for band in bands)
+        return LaneDepth(lane, len(here), held, by_band, min((one.queued_at for one in heads), default=None), costs)
+
+    @staticmethod
+    def cost_of(entries: Sequence[Entry]) -> float:
+        return sum(round(one.placement.cost * 1_000_000) for one in entries) / 1_000_000
+
+    def backlog(self, lane: ModelId) -> list[TenantBacklog]:
+        if lane not in self.rules or not self.rules[lane].keeps_backlog:
+            return []
+        here = [one for one in self.entries if one.lane == lane]
+        by_tenant = {
+            tenant: [one for one in here if one.tenant_id == tenant] for tenant in {one.tenant_id for one in here}
+        }
+        return [
+            TenantBacklog(tenant, len(by_tenant[tenant]), self.cost_of(by_tenant[tenant]))
+            for tenant in sorted(by_tenant)
+        ]
+
+    def state(self, lane: ModelId) -> LaneState:
+        if lane not in self.rules:
+            return LaneState(lane, (), ())
+        rules, now, entry = self.rules[lane], self.clock.us, self.next_entry(lane)
+        amounts = (1, 0, 0, 0) if entry is None else amounts_of(entry.tokens, entry.output_tokens)
+        holds = [Hold("paused")] if rules.is_paused else []
+        if sum(1 for one in self.running if one.slot.lane == lane) >= rules.max_workers:
+            holds.append(Hold("concurrency"))
+        holds += closed_holds(limits_of(rules), None) + time_holds(self._lane_waits(lane, amounts), None)
+        gates = [self.gate(lane, None).state(now, None, self._through(lane, None), [])]
+        if rules.gates:
+            gates = []
+        for one in rules.gates:
+            gate, running, name = self.gate(lane, one.name), self._through(lane, one.name), one.name
+            own = [Hold("drained", None, name)] if one.is_drained else []
+            if one.max_workers is not None and running >= one.max_workers:
+                own.append(Hold("concurrency", None, name))
+            waits = gate.meter.waits_us(now, limits_of(one), gate.valid_paces(now), amounts)
+            own += closed_holds(limits_of(one), name) + time_holds(waits, name)
+            gates.append(gate.state(now, name, running, own))
+        return LaneState(lane, tuple(holds), tuple(gates))

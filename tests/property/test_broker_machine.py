@@ -24,7 +24,7 @@ from llm_scheduler.brokers.redis.broker import RedisBroker
 from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
 from llm_scheduler.domain.placement import Placement, ShareRule
-from llm_scheduler.ports.broker import Claim, Entry, LaneRules, Release, Slot
+from llm_scheduler.ports.broker import Claim, Entry, GateRules, LaneRules, Pace, PastStart, Release, Slot, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 LANES = (ModelId(1), ModelId(2))
 TENANTS = tuple(TenantId(number) for number in range(1, 6))
+GATES = ("east", "west", "north/1")
 SESSIONS = (SessionId(1), SessionId(2))
 NIGHTLY_STEPS = 200_000
 
@@ -100,7 +101,25 @@ class BrokerMachine(RuleBasedStateMachine):
         queued_at = Millis(self.clock.now() - draw.randint(0, 9) * 1_000)
         tokens = draw.choice((0, 1, 10, 50, 100, 500, 1_500))
         lane = draw.choice((LANES[0], *LANES))
-        return Entry(self.task_id(draw), lane, tenant, draw.randint(0, 2), tokens, queued_at, placement)
+        output = draw.choice((0, tokens // 3, tokens))
+        return Entry(self.task_id(draw), lane, tenant, draw.randint(0, 2), tokens, queued_at, placement, output)
+
+    def gate(self, draw: Random) -> GateRules:
+        return GateRules(
+            draw.choice(GATES),
+            draw.choice((1.0, 1.0, 3.0, 0.3)),
+            draw.choice((None, None, None, 0, 1, 4)),
+            draw.choice((None, None, None, 30, 600)),
+            draw.choice((None, None, None, 2_000)),
+            draw.choice((None, None, None, 2_000)),
+            draw.choice((None, None, None, 0, 2_000)),
+            draw.random() < 0.1,
+        )
+
+    def gates(self, draw: Random) -> tuple[GateRules, ...]:
+        """None half of the time; never two of one name."""
+        drawn = [self.gate(draw) for _ in range(draw.choice((0, 0, 0, 1, 2, 3)))]
+        return tuple({one.name: one for one in drawn}.values())
 
     def release_of(self, draw: Random, claim: Claim) -> Release:
         used = draw.choice((None, 0, claim.tokens // 2, claim.tokens, claim.tokens + 9))
@@ -109,7 +128,9 @@ class BrokerMachine(RuleBasedStateMachine):
             back = self.entry(draw)._replace(
                 task_id=claim.task_id, lane=claim.lane, attempt=claim.attempt + draw.randint(0, 1)
             )
-        return Release(claim, used, back, draw.random() < 0.5)
+        outcome = draw.random()
+        output = draw.choice((None, None, 0, claim.output_tokens // 2, claim.output_tokens + 3))
+        return Release(claim, used, back, outcome < 0.4, output, outcome > 0.6)
 
     # What happens most
 
@@ -173,6 +194,10 @@ class BrokerMachine(RuleBasedStateMachine):
             self.reconcile,
             self.wipe_and_rebuild,
             self.positions,
+            self.set_pace,
+            self.set_pace,
+            self.fail,
+            self.remember,
         )
         draw.choice(upsets)(draw)
 
@@ -185,6 +210,10 @@ class BrokerMachine(RuleBasedStateMachine):
             draw.random() < 0.1,
             draw.choice(tuple(ShareRule)),
             draw.choice((None, 0, 4_000)),
+            input_tpm=draw.choice((None, None, None, 2_000)),
+            output_tpm=draw.choice((None, None, None, 0, 2_000)),
+            gates=self.gates(draw),
+            keeps_backlog=draw.random() < 0.5,
         )
         self.both("set_rules", [rules])
 
@@ -196,6 +225,8 @@ class BrokerMachine(RuleBasedStateMachine):
             draw.choice((None, None, 3_000, 30_000)),
             share_rule=draw.choice(tuple(ShareRule)),
             starve_after_ms=draw.choice((None, 0, 4_000)),
+            gates=self.gates(draw),
+            keeps_backlog=draw.random() < 0.5,
         )
         self.both("set_rules", [rules._replace(lane=lane) for lane in LANES])
 
@@ -203,7 +234,41 @@ class BrokerMachine(RuleBasedStateMachine):
         self.both("set_tenant_limit", draw.choice(TENANTS), draw.choice((None, 0, 1, 2, 5)))
 
     def throttle(self, draw: Random) -> None:
-        self.both("throttle", draw.choice(LANES), draw.choice((0, 100, 5_000)))
+        self.both("throttle", draw.choice(LANES), draw.choice((0, 100, 5_000)), draw.choice((None, *GATES)))
+
+    def set_pace(self, draw: Random) -> None:
+        paces = [
+            Pace(
+                draw.choice(tuple(Unit)),
+                draw.choice((0.01, 1.0, 7.3, 33.3, 1e4)),
+                draw.choice((0.0, 1.0, 50.5, 2_000.0)),
+                draw.choice((0, 1_000, 60_000, 10_000_000)),
+                draw.choice((0.0, 0.0, 10.0, -100.5)),
+            )
+            for _ in range(draw.randint(1, 3))
+        ]
+        self.both("set_pace", draw.choice(LANES), draw.choice((None, *GATES)), paces)
+
+    def fail(self, draw: Random) -> None:
+        """Whatever runs fails, over and over: circuits open, and probes fail or not."""
+        for _ in range(draw.randint(1, 6)):
+            wait_ms = self.both("claim", SESSIONS[0], LANES, 20).wait_ms
+            held = [Claim(one.task_id, one.lane, one.tenant_id, one.attempt, 0) for one in self.reference.slots()]
+            self.both("release", [Release(one, is_failure=draw.random() < 0.9) for one in held])
+            self.clock.advance_ms(min(wait_ms or 0, 300_000))
+
+    def remember(self, draw: Random) -> None:
+        starts = [
+            PastStart(
+                draw.choice(LANES),
+                Millis(self.clock.now() - draw.randint(0, 70_000)),
+                draw.choice((0, 100, 500)),
+                draw.choice((0, 100)),
+                draw.choice((None, *GATES)),
+            )
+            for _ in range(draw.randint(0, 8))
+        ]
+        self.both("remember", sorted(starts, key=lambda one: one.started_at))
 
     def remove(self, draw: Random) -> None:
         self.both("remove", draw.choice(LANES), [self.old_id(draw) for _ in range(draw.randint(0, 12))])
@@ -220,6 +285,7 @@ class BrokerMachine(RuleBasedStateMachine):
                 draw.choice(SESSIONS),
                 draw.randint(0, 2),
                 Millis(1),
+                draw.choice((None, *GATES)),
             )
             for _ in range(draw.randint(0, 3))
         ]
@@ -246,8 +312,12 @@ class BrokerMachine(RuleBasedStateMachine):
     def both_hold_the_same(self) -> None:
         for broker in self.brokers:
             assert list(self.drive(broker.depths())) == self.reference.depths()
-            assert sorted(self.drive(broker.slots())) == self.reference.slots()
+            slots: list[Slot] = self.drive(broker.slots())
+            assert sorted(slots, key=lambda one: one[:3]) == self.reference.slots()
             assert broker.waiting() == len(self.reference.entries)
+            for lane in LANES:
+                assert self.drive(broker.state(lane)) == self.reference.state(lane)
+                assert list(self.drive(broker.backlog(lane))) == self.reference.backlog(lane)
 
 
 class RedisMachine(BrokerMachine):

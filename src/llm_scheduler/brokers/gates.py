@@ -42,7 +42,7 @@ class Gates:
         self._by_name = {
             name: gate
             for name, gate in self._by_name.items()
-            if gate in self.in_force or not gate.is_forgettable(now_us)
+            if name is None or gate in self.in_force or not gate.is_forgettable(now_us)
         }
 
     def choose(self, now_us: int, amounts: Amounts) -> Gate | int | None:

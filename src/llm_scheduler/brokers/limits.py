@@ -79,20 +79,21 @@ class RateLimits:
 
     def forget(self) -> None:
         """As if nothing had started yet."""
-        before, self._limits = self._limits, [None] * len(UNITS)
-        self.change([None if limit is None else limit.per_minute for limit in before])
+        per_minute = [None if limit is None else limit.per_minute for limit in self._limits]
+        self._limits = [None] * len(UNITS)
+        self.change(per_minute)
 
     def wait_us(self, now_us: int, amounts: Amounts, paces: Paces | None) -> int:
         """How long until such a call may start; 0 or less = now."""
         return max((wait_us for _, wait_us in self.waits_us(now_us, amounts, paces)), default=0)
 
     def waits_us(self, now_us: int, amounts: Amounts, paces: Paces | None) -> Iterator[tuple[int, int]]:
-        """The same for each unit that is limited."""
+        """The same for each unit that is limited; a limit of 0 is no matter of time."""
         for unit, limit in enumerate(self._limits):
             bucket = paces.in_force(unit, now_us) if paces is not None else None
             if bucket is not None:
                 yield unit, bucket.wait_us(now_us, amounts[unit])
-            elif limit is not None and limit.per_minute is not None:
+            elif limit is not None and limit.per_minute:
                 yield unit, limit.wait_us(now_us, amounts[unit])
 
     def charge(self, now_us: int, amounts: Amounts, paces: Paces | None) -> tuple[int, int]:

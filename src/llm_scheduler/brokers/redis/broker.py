@@ -4,56 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections import defaultdict
-from typing import TYPE_CHECKING, Any, Final, TypeVar
-from zlib import crc32
+from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.brokers.bell import Bell
 from llm_scheduler.brokers.redis import scripts, wire
 from llm_scheduler.brokers.redis.listener import Listener
-from llm_scheduler.brokers.redis.shard import Shard
+from llm_scheduler.brokers.redis.views import PAGE, Views
 from llm_scheduler.domain.errors import BrokerUnavailableError
-from llm_scheduler.domain.ids import Millis, ModelId
-from llm_scheduler.domain.placement import ShareRule
-from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, LaneDepth, Pulse, Witness
+from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, Pulse, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Sequence
+    from collections.abc import Sequence
 
     from llm_scheduler.brokers.redis.connection import Client
-    from llm_scheduler.brokers.redis.shard import Answer, Argument
-    from llm_scheduler.domain.ids import SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Claim, Entry, LaneRules, PastStart, Release, Slot
+    from llm_scheduler.brokers.redis.shard import Argument, Shard
+    from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
+    from llm_scheduler.ports.broker import Claim, Entry, LaneRules, Pace, PastStart, Release, Slot
     from llm_scheduler.ports.clock import Clock
 
-PAGE: Final = 250
-"""Tasks in one script call: a few milliseconds in which the server does nothing else."""
-POSITIONS: Final = 1000
 LOST_WAIT_MS: Final = 100
 AWAY_WAIT_MS: Final = 250
 _PATIENCE_S: Final = 0.3
 """A claim that has waited so long for a shard that failed in the end does not try the others."""
 _TTL_MS: Final = int(REBUILD_TTL_S * 1000)
 
-T = TypeVar("T")
 
-
-class RedisBroker:
-    """Implements `ports.broker.Broker`. All processes of an installation have the same prefix and as many shards.
-
-    `clock` None: the server's time counts, so that all processes go by one clock.
-    """
+class RedisBroker(Views):
+    """Implements `ports.broker.Broker`."""
 
     def __init__(self, client: Client, clock: Clock | None = None, *, prefix: str = "ls", shards: int = 1) -> None:
-        self._client = client
-        self._clock = clock
-        self._who = secrets.token_hex(8)
-        self._shards = [Shard(client, f"{{{prefix}:{number}}}:epoch", self._who, self._now) for number in range(shards)]
-        self._bell = Bell()
+        super().__init__(client, clock, prefix=prefix, shards=shards)
         self._listener = Listener(client, f"{prefix}:wake", self._who, self._bell)
         self._rules: dict[ModelId, LaneRules] = {}
         self._tenant_limits: dict[TenantId, int | None] = {}
-        self._waiting: dict[int, int] = {}
         self._rebuilding: dict[str, list[Shard]] = {}
         self._turn = 0
         self._turns: dict[ModelId, int] = {}
@@ -94,10 +76,6 @@ class RedisBroker:
         for start in range(0, len(task_ids), PAGE):
             tasks = [wire.of_id(task_id) for task_id in task_ids[start : start + PAGE]]
             self._heard(await shard.look(scripts.REMOVE, (lane, *tasks)))
-
-    def waiting(self, lane: ModelId | None = None) -> int:
-        """Tasks that wait, as of the last call that looked into the lane."""
-        return sum(self._waiting.values()) if lane is None else self._waiting.get(lane, 0)
 
     # Claim and release
 
@@ -144,9 +122,15 @@ class RedisBroker:
         """Free slots, settle tokens, put tasks back."""
         await self._each(self._by_shard(releases, lambda one: one.claim.lane), self._release)
 
-    async def throttle(self, lane: ModelId, for_ms: int) -> None:
-        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds."""
-        self._heard(await self._shard(lane).look(scripts.THROTTLE, (lane, for_ms * 1000)))
+    async def throttle(self, lane: ModelId, for_ms: int, endpoint: str | None = None) -> None:
+        """Nothing goes through this gate for so long; afterwards one probe at a time until one succeeds."""
+        arguments = (lane, wire.of_gate(endpoint), for_ms * 1000)
+        self._heard(await self._shard(lane).look(scripts.THROTTLE, arguments))
+
+    async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
+        """Replace the paces of these units of a gate."""
+        words = [word for one in paces for word in wire.of_pace(one)]
+        self._heard(await self._shard(lane).look(scripts.PACE, (lane, wire.of_gate(endpoint), *words)))
 
     async def wait(self, seen: int, timeout_ms: int) -> int:
         """Return when something has happened since `seen` that may let a claim succeed, or after the timeout."""
@@ -191,7 +175,7 @@ class RedisBroker:
         return changes
 
     async def remember(self, starts: Sequence[PastStart]) -> None:
-        """Count these against RPM and TPM, oldest first, in place of whatever the lanes' limits knew."""
+        """Count these against the limits, oldest first, in place of whatever those knew."""
         await self._renew()
         await self._each(self._by_shard(starts, lambda one: one.lane), self._remember)
 
@@ -235,70 +219,6 @@ class RedisBroker:
         is_doubted, ago_ms = await self._shards[0].run(scripts.WITNESS, (self._now()[0], said))
         return Witness(bool(is_doubted), ago_ms / 1000 if ago_ms >= 0 else None)
 
-    # Views
-
-    async def unknown(self, entries: Sequence[Entry]) -> Sequence[Entry]:
-        """Those that neither wait nor hold a slot."""
-        by_lane: defaultdict[ModelId, list[Entry]] = defaultdict(list)
-        for one in entries:
-            by_lane[one.lane].append(one)
-        found: list[Entry] = []
-        for lane, theirs in by_lane.items():
-            shard, tasks = self._shard(lane), [wire.of_id(one.task_id) for one in theirs]
-            # In this order: a claim moves a task from the first to the second.
-            waiting = await shard.command("HMGET", f"{shard.tag}{lane}:e", *tasks)
-            held = await shard.command("HMGET", f"{shard.tag}{lane}:h", *tasks)
-            found += [one for one, a, b in zip(theirs, waiting, held, strict=True) if a is None and b is None]
-        return found
-
-    async def slots(self, lane: ModelId | None = None) -> Sequence[Slot]:
-        """Every claim that is not released, of one lane or of all."""
-        found: list[Slot] = []
-        for one in [lane] if lane is not None else await self._lanes():
-            shard = self._shard(one)
-            held: dict[bytes, bytes] = await shard.command("HGETALL", f"{shard.tag}{one}:h")
-            found += [wire.to_slot(one, task, data) for task, data in held.items()]
-        return found
-
-    async def position(self, lane: ModelId, task_id: TaskId) -> int | None:
-        """How many tasks of the same band come before it by order."""
-        shard, before, start = self._shard(lane), 0, 0
-        while True:
-            arguments = (lane, wire.of_id(task_id), start, PAGE, POSITIONS - before)
-            count, is_more = self._heard(await shard.look(scripts.POSITION, arguments)).result
-            before, start = before + count, start + PAGE
-            if count < 0 or before > POSITIONS:
-                return None
-            if not is_more:
-                return before
-
-    async def depths(self) -> Sequence[LaneDepth]:
-        """Every lane that has rules or content, by id."""
-        depths = [await self._depth(lane) for lane in sorted(await self._lanes())]
-        known = [depth for depth in depths if depth is not None]
-        self._waiting = {depth.lane: depth.waiting for depth in known}
-        return known
-
-    async def _depth(self, lane: ModelId) -> LaneDepth | None:
-        heads: list[int] = []
-        start = 0
-        while True:
-            answer = self._heard(await self._shard(lane).look(scripts.DEPTH, (lane, start, PAGE)))
-            has_rules, running, flat, oldest, is_more = answer.result
-            heads += [oldest] if oldest >= 0 else []
-            start += PAGE
-            if not is_more:
-                break
-        by_band = tuple(zip(flat[::2], flat[1::2], strict=True))
-        waiting = sum(count for _, count in by_band)
-        if not (has_rules or running or waiting):
-            return None
-        return LaneDepth(lane, waiting, running, by_band, Millis(min(heads)) if heads else None)
-
-    async def _lanes(self) -> list[ModelId]:
-        answers = await asyncio.gather(*(shard.command("SMEMBERS", f"{shard.tag}lanes") for shard in self._shards))
-        return [ModelId(int(lane)) for lanes in answers for lane in lanes]
-
     async def close(self) -> None:
         """Let go of connections, the client's among them."""
         await self._listener.close()
@@ -307,7 +227,7 @@ class RedisBroker:
     # One shard at a time
 
     async def _send_rules(self, shard: Shard, rules: Sequence[LaneRules]) -> None:
-        words = [word for one in rules for word in wire.of_rules(one, is_fair=one.share_rule is ShareRule.VIRTUAL_TIME)]
+        words = [word for one in rules for word in wire.of_rules(one)]
         self._heard(await shard.look(scripts.RULES, words))
 
     async def _send_limits(self, shard: Shard, limits: Sequence[tuple[TenantId, int | None]]) -> None:
@@ -329,8 +249,9 @@ class RedisBroker:
                 back = b""
                 if one.back is not None and self._shard(one.back.lane) is shard:
                     back = b"%d/" % one.back.lane + wire.of_entry(one.back)
-                used = wire.of_limit(one.used_tokens)
-                words += (one.claim.lane, wire.of_claim(one.claim), used, int(one.is_success), back)
+                used = wire.of_limit(one.used_tokens), wire.of_limit(one.used_output)
+                outcome = b"ok" if one.is_success else b"failed" if one.is_failure else b""
+                words += (one.claim.lane, wire.of_claim(one.claim), *used, outcome, back)
             freed = self._heard(await shard.look(scripts.RELEASE, words)).result
             elsewhere = [
                 one.back
@@ -345,7 +266,8 @@ class RedisBroker:
         for start in range(0, len(starts), PAGE):
             words: list[Argument] = []
             for one in starts[start : start + PAGE]:
-                words += (one.lane, int(one.lane not in begun), one.started_at, one.tokens)
+                gate = wire.of_gate(one.endpoint)
+                words += (one.lane, int(one.lane not in begun), one.started_at, one.tokens, one.output_tokens, gate)
                 begun.add(one.lane)
             self._heard(await shard.look(scripts.REMEMBER, words))
 
@@ -353,35 +275,3 @@ class RedisBroker:
         """The rebuild that this process does, if any, goes on."""
         for token, shards in self._rebuilding.items():
             await asyncio.gather(*(shard.run(scripts.RENEW, (token, _TTL_MS)) for shard in shards))
-
-    # Parts
-
-    def _now(self) -> tuple[Argument, Argument]:
-        if self._clock is None:
-            return b"", b""
-        return self._clock.now(), round(self._clock.monotonic_s() * 1_000_000)
-
-    def _shard(self, lane: ModelId) -> Shard:
-        shards = self._shards
-        return shards[0] if len(shards) == 1 else shards[crc32(b"%d" % lane) % len(shards)]
-
-    def _by_shard(self, items: Iterable[T], lane_of: Callable[[T], ModelId]) -> dict[Shard, list[T]]:
-        found: defaultdict[Shard, list[T]] = defaultdict(list)
-        for one in items:
-            found[self._shard(lane_of(one))].append(one)
-        return found
-
-    def _heard(self, answer: Answer) -> Answer:
-        """Note what waits, and ring if a claim of this process may succeed now."""
-        self._waiting.update(answer.waiting)
-        if answer.is_news:
-            self._bell.ring()
-        return answer
-
-    @staticmethod
-    async def _each(items: dict[Shard, Any], send: Callable[[Shard, Any], Awaitable[None]]) -> None:
-        """Every shard gets its part, whatever becomes of the others; then the first failure is raised."""
-        answers = await asyncio.gather(*(send(shard, part) for shard, part in items.items()), return_exceptions=True)
-        for answer in answers:
-            if isinstance(answer, BaseException):
-                raise answer

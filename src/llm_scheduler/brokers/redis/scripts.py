@@ -18,16 +18,18 @@ if TYPE_CHECKING:
     from llm_scheduler.brokers.redis.connection import Client
 
 _PARTS: Final = {
-    "claim": ("lane", "limits"),
+    "claim": ("lane", "limits", "gates", "turn"),
     "enqueue": ("lane", "waiting"),
-    "release": ("lane", "waiting", "limits", "slots"),
+    "release": ("lane", "waiting", "limits", "gates", "slots"),
     "remove": ("lane", "waiting"),
-    "reconcile": ("lane", "waiting", "slots"),
-    "remember": ("lane", "limits"),
-    "rules": ("lane",),
+    "reconcile": ("lane", "waiting", "gates", "slots"),
+    "remember": ("lane", "limits", "gates"),
+    "rules": ("lane", "limits", "gates"),
     "tenants": ("lane",),
-    "throttle": ("lane",),
-    "drop": ("lane",),
+    "throttle": ("lane", "gates"),
+    "pace": ("lane", "limits", "gates"),
+    "state": ("lane", "limits", "gates", "turn"),
+    "drop": ("lane", "limits", "gates"),
     "depth": ("lane",),
     "position": ("lane",),
     "pulse": ("life",),
@@ -67,6 +69,8 @@ REMEMBER: Final = Script("remember")
 RULES: Final = Script("rules")
 TENANTS: Final = Script("tenants")
 THROTTLE: Final = Script("throttle")
+PACE: Final = Script("pace")
+STATE: Final = Script("state")
 DROP: Final = Script("drop")
 DEPTH: Final = Script("depth")
 POSITION: Final = Script("position")

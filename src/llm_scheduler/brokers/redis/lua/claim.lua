@@ -1,66 +1,11 @@
 -- Give slots to the next tasks, one by one from the lane served least recently.
--- ARGV: 4 session(8), 5 want, then lanes. Answer: {wait ms or -1, task(8) attempt(4) tokens(4) tenant '/' lane, ...}
+-- ARGV: 4 session(8), 5 want, then lanes. Answer: {wait ms or -1, then for each
+-- task(8) attempt(4) tokens(4) output(4) spent(4 x 8) lane '/' tenant, and '/' gate if it has a name}
 
 if call('EXISTS', KEYS[1]) == 0 then return answer({ 100 }) end -- lost: nothing until it is rebuilt; ask again then
-local TOLERANCE_US, TRUSTED_US = 600000, 10000000
-local RESERVE_EVERY = 10
 local AT_ONCE = 1000
 
 local session, want = ARGV[4], tonumber(ARGV[5])
-
-local function first_of(lane, band)
-  local ticket = call('ZRANGE', tickets_of(lane, band), '0', '0', 'WITHSCORES')
-  if not ticket[1] then return nil end
-  local task = sub(ticket[1], 9, 16)
-  return {
-    band = band, ticket = ticket[1], time = tonumber(ticket[2]), task = task, share = sub(ticket[1], 17),
-    entry = call('HGET', lane.at .. 'e', task),
-  }
-end
-
-local function usual_turn(lane)
-  for _, band in ipairs(lane.state.bands) do
-    local turn = first_of(lane, band)
-    if turn then return turn end
-  end
-  return nil
-end
-
--- Now and then the one that has waited longest, if it stands in a lower band and has waited too long.
-local function reserved_turn(lane)
-  local usual, longest
-  for _, band in ipairs(lane.state.bands) do
-    local turn = first_of(lane, band)
-    if turn then
-      turn.queued_at = unpack_number('>I8', turn.entry, 17)
-      if not usual then
-        usual = turn
-      elseif turn.queued_at <= now_at - lane.state.starve and (not longest or turn.queued_at < longest.queued_at) then
-        longest = turn
-      end
-    end
-  end
-  return longest or usual
-end
-
-local function wait_us(lane, tokens)
-  local state = lane.state
-  local wait = 0
-  if state.rpm then wait = max(wait, state.requests - TOLERANCE_US - now_us) end
-  if state.tpm then wait = max(wait, state.tokens - TOLERANCE_US - now_us, window_wait_us(lane, tokens)) end
-  if state.on then
-    wait = max(wait, (state.probe and max(state.open, state.trusted) or state.open) - now_us)
-  end
-  return wait
-end
-
-local function probe(state, task)
-  if not state.probe then
-    state.probe, state.trusted = task, now_us + TRUSTED_US
-  else -- the probe has been out for long enough
-    state.on, state.probe = false, false
-  end
-end
 
 -- Take the head out of its share and place the share anew.
 local function pop(lane, turn, tenant)
@@ -73,7 +18,8 @@ local function pop(lane, turn, tenant)
   local time = turn.time
   if lane.state.fair then
     band[3] = time
-    time = time + unpack_number('>d', turn.entry, 9)
+    local cost, _, stop = unpack_number('>d', turn.entry, 9), share_in(turn.entry)
+    time = time + (stop and cost / tonumber(sub(turn.entry, stop + 1)) or cost)
   end
   if following then call('ZADD', tickets, time, following .. share) end
   if limit_of(tenant) then
@@ -84,33 +30,48 @@ local function pop(lane, turn, tenant)
     lane.loads[#lane.loads + 1] = tenant .. '/' .. turn.task
   end
   if not following then remember_time(lane, band, share, time) end
-  shrink(lane, band)
+  shrink(lane, band, tenant, turn.entry)
+end
+
+-- What is charged at once, and what a settlement needs to know of it: slice + 1, bits of lane, gate and paces.
+local function charged(lane, name, amounts)
+  local state, way = lane.state, lane.state.ways[name]
+  local slice, counted, own, paced = floor(now_us / SLICE_US) + 1, 0, 0, 0
+  if name ~= '' then
+    counted = charge(lane, state.limits, '', nil, now_us, amounts)
+    own, paced = charge(lane, way.limits, suffix_of(name), way.paces, now_us, amounts)
+  elseif state.limited or way.paces then
+    counted, paced = charge(lane, state.limits, '', way.paces, now_us, amounts)
+  end
+  return pack_number('>I8I8BBB', now_at, slice, counted, own, paced)
 end
 
 local function claim(lane)
   local state = lane.state
   if not state.version or running_of(lane) >= state.max then return nil end
-  local is_reserve = state.starve and state.claims % RESERVE_EVERY == RESERVE_EVERY - 1
-  local turn = is_reserve and reserved_turn(lane) or not is_reserve and usual_turn(lane)
+  local turn = turn_of(lane)
   if not turn then return nil end
-  local has_limits = state.rpm or state.tpm
-  local tokens = has_limits and unpack_number('>I4', turn.entry, 29)
-  if has_limits or state.on then
-    local wait = wait_us(lane, tokens)
-    if wait > 0 then return nil, wait end
+  local amounts, name, nameless = amounts_in(turn.entry, 29), '', state.ways['']
+  if state.gates[1] or state.limited or nameless and (nameless.paces or nameless.throttle or nameless.circuit) then
+    local wait
+    name, wait = admitted(lane, amounts)
+    if not name then return nil, wait end
   end
   local tenant = tenant_of(turn.share)
   pop(lane, turn, tenant)
-  local charged_in = has_limits and charge(lane, now_us, tokens)
-  if state.on then probe(state, turn.task) end
-  local reserved = sub(turn.entry, 25, 32)
+  local spent = through(lane, name, turn.task, amounts).spent
+  local tail, reserved = tenant, sub(turn.entry, 25, 36)
+  if name ~= '' then
+    tail = tenant .. '/' .. name
+    lane.through[name] = lane.through[name] + 1
+    call('SADD', lane.at .. 'g' .. name, turn.task)
+  end
   lane.taken[#lane.taken + 1] = turn.task
   lane.given[#lane.given + 1] = turn.task
-  lane.given[#lane.given + 1] =
-    session .. reserved .. pack_number('>I8I8', now_at, charged_in and charged_in + 1 or 0) .. tenant
+  lane.given[#lane.given + 1] = session .. reserved .. charged(lane, name, amounts) .. tail
   state.claims = state.claims + 1
   lane.is_changed = true
-  return turn.task .. reserved .. tenant .. '/' .. lane.id
+  return turn.task .. reserved .. pack_number('>I8I8I8I8', unpack(spent)) .. lane.id .. '/' .. tail
 end
 
 -- What was put off, to be written at once: the entries that are gone, the slots, the tenants' loads.

@@ -6,7 +6,13 @@ for _, band in ipairs(lane.state.bands) do call('DEL', lane.at .. 'b' .. band[1]
 for _, member in ipairs(call('ZRANGE', lane.at .. 'n', 0, -1)) do
   call('UNLINK', lane.at .. 'q' .. string.match(member, '/(.*)$'))
 end
-call('UNLINK', lane.at .. 's', lane.at .. 'e', lane.at .. 'n', lane.at .. 'h', lane.at .. 't', lane.at .. 'w')
+for name in pairs(lane.state.ways) do
+  local suffix = suffix_of(name)
+  call('UNLINK', lane.at .. 'g' .. name)
+  for unit = 2, 4 do call('UNLINK', window_of(lane, unit, suffix)) end
+end
+for unit = 2, 4 do call('UNLINK', window_of(lane, unit, '')) end
+for _, key in ipairs({ 's', 'e', 'n', 'h', 't', 'c' }) do call('UNLINK', lane.at .. key) end
 call('SREM', P .. 'lanes', lane.id)
 lane.state = fresh()
 return answer(0)

@@ -4,7 +4,7 @@
 -- A lost shard is filled as if nothing was wrong; only claims look at its epoch.
 
 local unpack_number, pack_number = struct.unpack, struct.pack
-local floor, ceil, max, sub = math.floor, math.ceil, math.max, string.sub
+local floor, ceil, max, min, sub, find = math.floor, math.ceil, math.max, math.min, string.sub, string.find
 
 local IDLE_ALLOWED = 64
 
@@ -19,12 +19,12 @@ local known, touched = {}, {}
 
 local function fresh()
   return {
-    max = 0, rpm = false, tpm = false, fair = true, starve = false, version = false, -- rules; version false = none
+    max = 0, workers = 0, paused = false, fair = true, starve = false, sums = false, version = false, -- rules; false = none
     claims = 0, turn = 0, -- how many so far; when served last
-    requests = 0, tokens = 0, -- when the paces are idle again, us
-    newest = 0, total = 0, -- the token window
-    on = false, open = 0, probe = false, trusted = 0, -- the throttle
-    bands = {}, -- {number, size, virtual time}, first band first
+    limited = false, limits = {}, -- unit -> {per minute or false, idle, newest, total}, see limits.lua
+    gates = {}, -- of the rules, in order: {name, weight, most that run or -1, the same as it was said, '1' = drained}
+    ways = {}, -- what is known of gates by name, see gates.lua
+    bands = {}, -- {number, size, virtual time, cost in millionths}, first band first
   }
 end
 
@@ -32,7 +32,10 @@ local function lane_of(id)
   local lane = known[id]
   if not lane then
     local packed = call('GET', P .. id .. ':s')
-    lane = { id = id, at = P .. id .. ':', is_new = not packed, tickets = {}, state = packed and cmsgpack.unpack(packed) or fresh() }
+    lane = {
+      id = id, at = P .. id .. ':', is_new = not packed, tickets = {}, counted = {},
+      state = packed and cmsgpack.unpack(packed) or fresh(),
+    }
     known[id] = lane
     touched[#touched + 1] = lane
   end
@@ -56,7 +59,7 @@ local function answer(result)
   local waiting = {}
   for _, lane in ipairs(touched) do
     local state = lane.state
-    if lane.counted then call('HINCRBY', lane.at .. 'w', state.newest, lane.counted) end
+    for key, one in pairs(lane.counted) do call('HINCRBY', key, one[1], one[2]) end
     if lane.is_changed or lane.is_news then
       if lane.is_new then call('SADD', P .. 'lanes', lane.id) end
       call('SET', lane.at .. 's', cmsgpack.pack(state))
@@ -98,6 +101,12 @@ local function tenant_of(share) return string.match(share, '^%-?%d+:(%-?%d+)') e
 
 -- Bands and shares
 
+-- The share in an entry, and where it ends if a weight follows.
+local function share_in(entry)
+  local stop = find(entry, ';', 37, true)
+  return sub(entry, 37, stop and stop - 1), stop
+end
+
 local function band_of(lane, share)
   local number = tonumber(string.match(share, '^%-?%d+'))
   local bands = lane.state.bands
@@ -109,7 +118,7 @@ local function band_of(lane, share)
       break
     end
   end
-  local band = { number, 0, 0 }
+  local band = { number, 0, 0, 0 }
   table.insert(bands, place, band)
   return band
 end
@@ -186,9 +195,27 @@ local function slot_added(lane, tenant, task)
   end
 end
 
+-- Costs are summed in millionths: whole numbers come to the same sum in any order.
+local function cost_of(entry) return floor(unpack_number('>d', entry, 9) * 1000000 + 0.5) end
+
+-- What a tenant has waiting, where the rules ask for it.
+local function sum_up(lane, tenant, tasks, cost)
+  local sums = lane.at .. 'c'
+  call('HINCRBY', sums, 'c' .. tenant, cost)
+  if call('HINCRBY', sums, 'n' .. tenant, tasks) == 0 then call('HDEL', sums, 'c' .. tenant, 'n' .. tenant) end
+end
+
+local function grow(lane, band, tenant, entry)
+  local cost = cost_of(entry)
+  band[2], band[4] = band[2] + 1, band[4] + cost
+  if lane.state.sums then sum_up(lane, tenant, 1, cost) end
+end
+
 -- A task of the band is gone: so is an empty band, and with it all that it remembers.
-local function shrink(lane, band)
-  band[2] = band[2] - 1
+local function shrink(lane, band, tenant, entry)
+  local cost = cost_of(entry)
+  band[2], band[4] = band[2] - 1, band[4] - cost
+  if lane.state.sums then sum_up(lane, tenant, -1, 0 - cost) end
   if band[2] > 0 then return end
   call('DEL', lane.at .. 'b' .. band[1], lane.at .. 'i' .. band[1])
   for index, one in ipairs(lane.state.bands) do

@@ -6,7 +6,7 @@ local lane, task = lane_of(ARGV[4]), ARGV[5]
 local from, size, at_most = tonumber(ARGV[6]), tonumber(ARGV[7]), tonumber(ARGV[8])
 local entry = call('HGET', lane.at .. 'e', task)
 if not entry then return answer({ -1, 0 }) end
-local place, band = sub(entry, 1, 8) .. task, string.match(entry, '^%-?%d+:', 33)
+local place, band = sub(entry, 1, 8) .. task, string.match(entry, '^%-?%d+:', 37)
 local before = 0
 local members = call('ZRANGE', lane.at .. 'n', from, from + size - 1)
 for _, member in ipairs(members) do

@@ -13,7 +13,7 @@
 --
 -- and of each lane (<lane> is its id):
 --
---   <lane>:s              STRING  MessagePack: rules, pace, throttle, bands with their sizes and virtual times
+--   <lane>:s              STRING  MessagePack: rules, limits, gates, bands with their sizes and virtual times
 --   <lane>:e              HASH    task -> entry (waiting)
 --   <lane>:q<share>       ZSET    what waits in a share: order .. task, all of score 0
 --   <lane>:n              ZSET    shares in which something waits: tenant '/' share, all of score 0
@@ -21,11 +21,16 @@
 --   <lane>:i<band>        ZSET    inactive shares that are ahead of their band: share -> virtual time
 --   <lane>:h              HASH    task -> slot (claimed, not released)
 --   <lane>:t              ZSET    the slots once more by tenant: tenant '/' task, all of score 0
---   <lane>:w              HASH    slice of 100 ms -> tokens of the calls that started in it
+--   <lane>:g<gate>        SET     tasks that hold a slot of a gate that has a name
+--   <lane>:w<unit>        HASH    slice of 100 ms -> units (2 tokens, 3 in, 4 out) of the calls that started in it
+--   <lane>:w<unit>/<gate> HASH    the same of one gate
+--   <lane>:c              HASH    where the rules ask for it: 'n' tenant -> tasks that wait, 'c' tenant -> millionths of cost
 --
 -- A task is 8 bytes, big-endian; so is an order (plus 2^63), so that bytes compare as numbers do. A share is
--- "<band>:<tenant>" or "<band>:<tenant>:<share>", an entry order(8) cost(f8) queued_at(8) attempt(4) tokens(4) share,
--- a slot session(8) attempt(4) tokens(4) claimed_at(8) charged_in + 1(8, 0 = never charged) tenant.
+-- "<band>:<tenant>" or "<band>:<tenant>:<share>", an entry order(8) cost(f8) queued_at(8) attempt(4) tokens(4) output(4)
+-- share, and ';' weight if that is not 1, a slot session(8) attempt(4) tokens(4) output(4) claimed_at(8)
+-- slice of its start + 1(8, 0 = adopted, never charged) where it was counted(3: lane, gate, paces) tenant, and '/' gate
+-- if that has a name.
 -- Strings are never compared by < here: Lua would ask the server's locale.
 
 local call = redis.call

@@ -1,7 +1,10 @@
--- Slots are freed. Follows lane.lua.
+-- Slots are freed. Follows lane.lua and gates.lua.
 
-local function free(lane, task, slot, is_success)
-  local state, tenant = lane.state, sub(slot, 33)
+-- Tenant and gate stand at the end of a slot.
+local function holder_of(slot) return string.match(slot, '^(%-?%d+)/?(.*)$', 40) end
+
+local function free(lane, task, slot, is_success, is_failure)
+  local tenant, name = holder_of(slot)
   call('HDEL', lane.at .. 'h', task)
   call('ZREM', lane.at .. 't', tenant .. '/' .. task)
   lane.running = nil
@@ -10,9 +13,6 @@ local function free(lane, task, slot, is_success)
     local left = running_for(lane, tenant)
     change_load(lane, tenant, left + 1 >= limit, left >= limit)
   end
-  if state.on and state.probe == task then
-    state.probe = false
-    state.on = not is_success
-  end
+  gate_ended(lane, name, task, is_success, is_failure)
   lane.is_news = true
 end

@@ -2,15 +2,15 @@
 
 -- The caller has entered it in the lane's hash.
 local function add(lane, task, entry)
-  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
+  local member, share = sub(entry, 1, 8) .. task, share_in(entry)
   local queue = lane.at .. 'q' .. share
   call('ZADD', queue, '0', member)
-  local band = band_of(lane, share)
-  band[2] = band[2] + 1
+  local band, tenant = band_of(lane, share), tenant_of(share)
+  grow(lane, band, tenant, entry)
   lane.is_news = true
   local first = call('ZRANGE', queue, '0', '1')
   if first[1] ~= member then return end
-  local tenant, following = tenant_of(share), first[2]
+  local following = first[2]
   if not following then
     call('ZADD', lane.at .. 'n', '0', tenant .. '/' .. share)
     if not is_full(lane, tenant) then join(lane, band, share, member) end
@@ -31,13 +31,13 @@ end
 local function take_out(lane, task)
   local entry = call('HGET', lane.at .. 'e', task)
   if not entry then return false end
-  local member, share = sub(entry, 1, 8) .. task, sub(entry, 33)
-  local queue, band = lane.at .. 'q' .. share, band_of(lane, share)
+  local member, share = sub(entry, 1, 8) .. task, share_in(entry)
+  local queue, band, tenant = lane.at .. 'q' .. share, band_of(lane, share), tenant_of(share)
   local first = call('ZRANGE', queue, '0', '1')
   call('HDEL', lane.at .. 'e', task)
   call('ZREM', queue, member)
   if first[1] == member then
-    local tenant, following = tenant_of(share), first[2]
+    local following = first[2]
     local is_active = not is_full(lane, tenant)
     if not following then call('ZREM', lane.at .. 'n', tenant .. '/' .. share) end
     if is_active and following then
@@ -46,7 +46,7 @@ local function take_out(lane, task)
       leave(lane, band, share, member)
     end
   end
-  shrink(lane, band)
+  shrink(lane, band, tenant, entry)
   lane.is_news = true
   return true
 end
