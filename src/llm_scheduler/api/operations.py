@@ -26,6 +26,7 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
+    "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
 }
 _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
     "Idempotency-Key": {

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.extensions import PluginState
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
@@ -57,6 +58,7 @@ class Parts:
     submissions: Submissions
     tasks: Tasks
     models: Models
+    endpoints: Endpoints
     actions: Actions
     stats: Stats
     catalogue: Catalogue

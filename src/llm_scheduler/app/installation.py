@@ -26,6 +26,9 @@ from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.backlogs import Backlogs
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
+from llm_scheduler.services.diverting import Diverting
+from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
 from llm_scheduler.services.models import Models
@@ -114,6 +117,7 @@ class Installation(Adapters):
         self.catalogue.backlogs = Backlogs(self._backlog, self.clock)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
+        self.endpoints = Endpoints(self.models, self.broker)
         self.reloading = Reloading(self.models.load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -149,10 +153,7 @@ class Installation(Adapters):
             self.loops.note_due,
         )
         self.retention = self._make_retention()
-        self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
-        self.loops.also(FORGET_EVERY_S, self.learning.forget)
-        if self.retention is not None:
-            self.loops.also(_RETENTION_LOOK_S, self.retention.step)
+        self._add_sweeps()
         tools = self._tools()
         self.worker = Worker(tools, self.heartbeat, settings.max_running, self._lanes)
         self.strays = Strays(tools, self.heartbeat)
@@ -160,6 +161,15 @@ class Installation(Adapters):
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
+
+    def _add_sweeps(self) -> None:
+        """What the leader does now and then beside the loops' own steps."""
+        self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
+        self.loops.also(FORGET_EVERY_S, self.learning.forget)
+        diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
+        self.loops.also(DIVERT_EVERY_S, diverting.step)
+        if self.retention is not None:
+            self.loops.also(_RETENTION_LOOK_S, self.retention.step)
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)
@@ -277,6 +287,14 @@ class Installation(Adapters):
         self.meter.observe_limits({model.name: (model.rpm, model.tpm) for model in models})
         depths = await self.broker.depths()
         self.meter.observe_queues(depths, names, self.clock.now())
+        self.meter.observe_endpoints(
+            {
+                (model.name, name): health.status.value
+                for model in models
+                if model.endpoints
+                for name, health in (await self.endpoints.health(model)).items()
+            }
+        )
         running = {depth.lane: depth.running for depth in depths if depth.lane in names}
         if self.loops.is_leading and running != self._shown_workers:
             await self.store.set_current_workers(running)
@@ -324,6 +342,7 @@ class Installation(Adapters):
                 submissions=self.submissions,
                 tasks=self.tasks,
                 models=self.models,
+                endpoints=self.endpoints,
                 actions=self.actions,
                 stats=Stats(self.store, self.broker, self.clock),
                 catalogue=self.catalogue,

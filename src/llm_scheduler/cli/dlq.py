@@ -23,7 +23,7 @@ def dlq() -> None:
 
 @dlq.command("list")
 @filter_options
-@click.option("--reason", type=click.Choice(["retries_exhausted", "not_retryable", "worker_crashes"]))
+@click.option("--reason", type=click.Choice(["retries_exhausted", "not_retryable", "worker_crashes", "retry_budget"]))
 @click.option("--limit", "-n", type=click.IntRange(min=1), default=20, show_default=True, help="How many.")
 @server_options
 @click.pass_context

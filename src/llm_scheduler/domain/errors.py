@@ -41,6 +41,17 @@ class ModelNotFoundError(NotFoundError):
         self.name, self.known = name, known
 
 
+class EndpointNotFoundError(NotFoundError):
+    """The model has no such endpoint."""
+
+    code = "endpoint_not_found"
+
+    def __init__(self, model: str, name: str, known: tuple[str, ...] = ()) -> None:
+        hint = f"It has: {', '.join(known)}." if known else "It has none: its own config is the one way to it."
+        super().__init__(f"Model '{model}' has no endpoint '{name[:64]}'. {hint}")
+        self.model, self.name, self.known = model, name, known
+
+
 class ActionNotFoundError(NotFoundError):
     """No such bulk action."""
 
@@ -83,6 +94,15 @@ class NameTakenError(ConflictError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"A model named '{name}' exists already; PATCH it or choose another name.")
+
+
+class EndpointTakenError(ConflictError):
+    """Another endpoint of the model has that name."""
+
+    code = "endpoint_taken"
+
+    def __init__(self, model: str, name: str) -> None:
+        super().__init__(f"Model '{model}' has an endpoint '{name}' already; PATCH it or choose another name.")
 
 
 class ModelInUseError(ConflictError):

@@ -10,7 +10,7 @@ from llm_scheduler.domain.task import Usage
 if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.status import DeadReason, Status
-    from llm_scheduler.domain.task import AttemptOutcome, TaskError
+    from llm_scheduler.domain.task import AttemptOutcome, TaskError, TaskOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +19,9 @@ class Ended:
 
     `status` is where the task goes if the fence holds: COMPLETED, FAILED, CANCELLED, EXPIRED, QUEUED (put back,
     keeps its place) or SCHEDULED (retry, due at `eligible_at`). `counts_failure` and `counts_retry`
-    say which counters grow. COMPLETED carries `output` and `raw`.
+    say which counters grow. COMPLETED carries `output` and `raw`. FAILED may name a next model: if that exists,
+    the task is QUEUED there instead, in its place, with its retries anew and `next_options` as its options.
+    `note` is added to what the task's log says.
     """
 
     task_id: TaskId
@@ -47,3 +49,6 @@ class Ended:
     """Of the model's config that was used. If the task was submitted under another one, its answer is not
     stored for later tasks; None = not known to differ."""
     endpoint: str | None = None
+    next_model_id: ModelId | None = None
+    next_options: TaskOptions | None = None
+    note: str | None = None

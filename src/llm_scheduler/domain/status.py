@@ -29,6 +29,8 @@ class DeadReason(StrEnum):
     RETRIES_EXHAUSTED = "retries_exhausted"
     NOT_RETRYABLE = "not_retryable"
     WORKER_CRASHES = "worker_crashes"
+    RETRY_BUDGET = "retry_budget"
+    """Its last retry found no room among those of its model."""
 
 
 WAITING: Final = frozenset({Status.BLOCKED, Status.SCHEDULED, Status.QUEUED, Status.HELD})

@@ -81,6 +81,8 @@ class TaskOptions:
     tier: str | None = None
     first_model: str | None = None
     """The model that was asked for, if the task has moved to another one."""
+    moved_for: str | None = None
+    """Why it moved last: a stable code, such as an error's."""
 
 
 NO_OPTIONS: Final = TaskOptions()

@@ -23,6 +23,10 @@ class Meter(Protocol):
         """A provider call ended."""
         ...
 
+    def retried(self, model: str, outcome: str) -> None:
+        """A call is to be tried again: `allowed`, or `put_off` by the model's retry budget."""
+        ...
+
     def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
         """Tokens and money of one call."""
         ...

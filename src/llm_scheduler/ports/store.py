@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
+from llm_scheduler.ports.diverting import Diverting
 from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
@@ -40,11 +41,12 @@ class Submitted(NamedTuple):
 
 
 class StartOrder(NamedTuple):
-    """A claim that wants to run."""
+    """A claim that wants to run; with a model only if the task still waits for that one."""
 
     task_id: TaskId
     expected_attempt: int
     endpoint: str | None = None
+    model_id: ModelId | None = None
 
 
 class StartedTask(NamedTuple):
@@ -84,7 +86,10 @@ class Moved(NamedTuple):
 
 
 class Recorded(NamedTuple):
-    """What became of an `Ended`. `is_accepted` False: the fence did not hold, only the attempt's own row changed."""
+    """What became of an `Ended`. `is_accepted` False: the fence did not hold, only the attempt's own row changed.
+
+    QUEUED for an end that was to be FAILED: the task has moved to its next model.
+    """
 
     is_accepted: bool
     status: Status
@@ -135,7 +140,7 @@ class ActionProgress(NamedTuple):
     error: str | None
 
 
-class TaskMoves(Protocol):
+class TaskMoves(Diverting, Protocol):
     """The life of tasks."""
 
     async def submit(self, tasks: Sequence[NewTask], *, is_atomic: bool = True) -> Sequence[Submitted]:

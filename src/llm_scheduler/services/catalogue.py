@@ -14,7 +14,7 @@ import structlog
 from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus, Tenant
-from llm_scheduler.ports.broker import Entry, LaneRules
+from llm_scheduler.ports.broker import Entry, GateRules, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
 from llm_scheduler.scheduling.strategies.registry import DEFAULT, STRATEGIES, checked_options, find
 from llm_scheduler.services.equality import config_digest
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
-    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.model import Endpoint, Model
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.strategy import Strategy
@@ -247,11 +247,14 @@ class Catalogue:
             max_workers=model.max_workers,
             rpm=model.rpm,
             tpm=model.tpm,
-            is_paused=model.status is ModelStatus.PAUSED,
+            is_paused=model.status is not ModelStatus.ACTIVE,
             share_rule=strategy.share_rule,
             starve_after_ms=None if model.starve_after_s is None else int(model.starve_after_s * 1000),
             version=model.version,
             keeps_backlog=strategy.reads_backlog,
+            input_tpm=model.options.input_tpm,
+            output_tpm=model.options.output_tpm,
+            gates=tuple(_gate(endpoint) for endpoint in model.endpoints),
         )
 
 
@@ -265,3 +268,16 @@ def _in_force(own: int | None, of_endpoints: Sequence[int | None]) -> int | None
     if not given or len(given) < len(of_endpoints):
         return own
     return sum(given) if own is None else min(own, sum(given))
+
+
+def _gate(endpoint: Endpoint) -> GateRules:
+    return GateRules(
+        endpoint.name,
+        endpoint.weight,
+        endpoint.max_workers,
+        endpoint.rpm,
+        endpoint.tpm,
+        endpoint.input_tpm,
+        endpoint.output_tpm,
+        endpoint.is_drained,
+    )

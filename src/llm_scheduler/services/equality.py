@@ -22,11 +22,18 @@ def config_digest(model: Model, secret_fields: Set[str]) -> str:
     """Of all that decides where calls of the model go and what they ask for there.
 
     Secrets are left out: sealing gives another text each time, and a new key gives no other answers.
-    Pausing or scaling a model does not change it.
+    Pausing or scaling a model does not change it, nor does draining an endpoint.
     """
-    config = {name: value for name, value in model.config.items() if name not in secret_fields}
-    text = orjson.dumps([model.id, model.type, config], option=orjson.OPT_SORT_KEYS)
+    parts: list[object] = [model.id, model.type, _open_part(model.config, secret_fields)]
+    # Only if there are any: keys of models without endpoints go on matching.
+    if model.endpoints:
+        parts.append({one.name: _open_part(one.config, secret_fields) for one in model.endpoints})
+    text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(text).hexdigest()[:CONFIG_DIGEST_CHARS]
+
+
+def _open_part(config: Mapping[str, object], secret_fields: Set[str]) -> dict[str, object]:
+    return {name: value for name, value in config.items() if name not in secret_fields}
 
 
 def cache_key(tenant_id: TenantId, digest: str, task_type: str, body: Mapping[str, object]) -> str:

@@ -3,51 +3,39 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from llm_scheduler.domain.errors import InvalidInputError, ModelChangedError, UnsealError
-from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
-from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
-from llm_scheduler.ports.provider import Call, Provider, ProviderError
+from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError, ModelChangedError
+from llm_scheduler.domain.ids import EPOCH, ModelId
+from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
 from llm_scheduler.scheduling.strategies.registry import checked_options
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
+from llm_scheduler.services.effective import checked
+from llm_scheduler.services.fallback import check_names
+from llm_scheduler.services.opened import OpenProviders, Way
+from llm_scheduler.services.secrets import Secrets, merged
+from llm_scheduler.services.trial import tried
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import TenantId
-    from llm_scheduler.domain.task import TaskError, Usage
+    from llm_scheduler.domain.model import Endpoint
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.cache import ReadThrough
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.provider import ProviderKind
+    from llm_scheduler.ports.provider import Provider, ProviderKind
     from llm_scheduler.ports.store import Store
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.trial import Trial
 
-SEALED: Final = "sealed:"
 _MOST_COLLISIONS: Final = 10
-_TRIAL: Final[Mapping[str, Mapping[str, object]]] = {
-    "chat": {"messages": [{"role": "user", "content": "Say hello."}], "max_tokens": 16},
-    "completion": {"prompt": "Hello", "max_tokens": 16},
-    "embedding": {"input": "hello"},
-}
 
 _log = structlog.get_logger(__name__)
-
-
-class Trial(NamedTuple):
-    """One real call, timed. Exactly one of `text` and `error` is there."""
-
-    latency_ms: int
-    ttft_ms: int | None
-    text: str | None
-    usage: Usage | None
-    error: TaskError | None
 
 
 class Models:
@@ -63,9 +51,9 @@ class Models:
         cache: ReadThrough | None = None,
     ) -> None:
         self._store, self._broker, self._catalogue = store, broker, catalogue
-        self._vault, self._clock, self._cache = vault, clock, cache
-        self._open: dict[ModelId, tuple[int, Provider]] = {}
-        self._closing: set[asyncio.Task[None]] = set()
+        self._clock, self._cache = clock, cache
+        self._secrets = Secrets(vault, catalogue)
+        self._open = OpenProviders()
         # A change is read, merged and written: two at once would lose one. And what a `load` has read must not
         # undo a change that was made while it read.
         self._changing = asyncio.Lock()
@@ -79,9 +67,8 @@ class Models:
         async with self._changing:
             found = await self._configured()
             newest = [self._newer(model) for model in found.models]
-            for model_id in self._open.keys() - {model.id for model in newest}:
-                self._close_later(self._open.pop(model_id)[1])
             self._catalogue.replace(newest, found.tenants)
+            self._open.keep(self._ways())
         await self._broker.set_rules([self._catalogue.rules(model) for model in self._catalogue.models()])
         for tenant in self._catalogue.tenants():
             await self._broker.set_tenant_limit(tenant.id, tenant.max_workers)
@@ -155,37 +142,47 @@ class Models:
             InvalidInputError: unknown type or strategy, or a bad config.
             NameTakenError: the name is in use.
         """
-        checked = replace(model, config=self._kind(model.type).check(model.config))
-        checked_options(self._catalogue.strategy_of(model), model.options.strategy_options)
+        whole = checked(self._kind(model.type), model)
+        checked_options(self._catalogue.strategy_of(whole), whole.options.strategy_options)
+        self._check_rules(whole)
         async with self._changing:
-            stored = await self._store.add_model(replace(checked, config=self._sealed(checked)))
+            stored = await self._store.add_model(self._sealed(whole))
             await self._adopt(stored)
             return stored
 
     async def change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Model:
-        """Change some fields. `config` is merged: a key set to None goes, a masked or absent secret stays.
+        """Change some fields.
+
+        `config` is merged: a key set to None goes, a masked or absent secret stays. `options` (plain values by
+        name) is merged, too. `endpoints` replaces them all; a masked secret stays that of the endpoint of this name.
 
         Raises:
             ModelNotFoundError, InvalidInputError, NameTakenError: as their names say.
             ModelChangedError: other processes changed it again and again meanwhile.
         """
+        return await self.edit(name, tenant_id, lambda _: changes)
+
+    async def edit(self, name: str, tenant_id: TenantId, edited: Callable[[Model], Mapping[str, Any]]) -> Model:
+        """Change what `edited` says of the model as it is; nobody changes it in between. Else as `change`."""
         for _ in range(_MOST_COLLISIONS):
             try:
-                return await self._change(name, tenant_id, changes)
+                return await self._change(name, tenant_id, edited)
             except ModelChangedError:
                 await self.renew()
-        return await self._change(name, tenant_id, changes)
+        return await self._change(name, tenant_id, edited)
 
-    async def _change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Model:
+    async def _change(self, name: str, tenant_id: TenantId, edited: Callable[[Model], Mapping[str, Any]]) -> Model:
         """Merge into what is known here and write it, unless the record knows better."""
         async with self._changing:
             before = self.get(name, tenant_id)
-            fields = dict(changes)
-            if "config" in fields:
-                kind = self._kind(before.type)
-                merged = _merged(self._opened(before), fields["config"], kind.secret_fields)
-                fields["config"] = self._sealed(replace(before, config=kind.check(merged)))
-            stored = await self._store.save_model(self._well_placed(before, replace(before, **fields)))
+            fields = dict(edited(before))
+            if "options" in fields:
+                fields["options"] = replace(before.options, **fields["options"])
+            if "config" in fields or "endpoints" in fields:
+                fields |= self._rewired(before, fields)
+            after = self._well_placed(before, replace(before, **fields))
+            self._check_rules(after)
+            stored = await self._store.save_model(after)
             await self._adopt(stored)
             if _orders(stored) != _orders(before):
                 await self.replace_lane(stored)
@@ -202,9 +199,39 @@ class Models:
         checked_options(strategy, given)
         return after
 
-    async def pause(self, name: str, tenant_id: TenantId) -> Model:
-        """Start nothing more; what runs goes on."""
-        return await self.change(name, tenant_id, {"status": ModelStatus.PAUSED})
+    def _rewired(self, before: Model, fields: Mapping[str, Any]) -> dict[str, object]:
+        """Config and endpoints with the changes in them, checked and sealed."""
+        secrets = self._secrets.fields(before.type)
+        config = merged(self._secrets.opened(before), fields.get("config", {}), secrets)
+        known = {one.name: self._secrets.opened(before, one) for one in before.endpoints}
+        endpoints: list[Endpoint] = []
+        for one in fields.get("endpoints", before.endpoints):
+            given = self._secrets.opened(before, one)
+            kept = {key: value for key, value in known.get(one.name, {}).items() if key in secrets & given.keys()}
+            endpoints.append(replace(one, config=merged(kept, given, secrets)))
+        whole = checked(self._kind(before.type), replace(before, config=config, endpoints=tuple(endpoints)))
+        sealed = self._sealed(whole)
+        return {"config": sealed.config, "endpoints": sealed.endpoints}
+
+    def _sealed(self, model: Model) -> Model:
+        endpoints = tuple(replace(one, config=self._secrets.sealed(model, one)) for one in model.endpoints)
+        return replace(model, config=self._secrets.sealed(model), endpoints=endpoints)
+
+    def _check_rules(self, model: Model) -> None:
+        """Refuse what the fields say together, or of others.
+
+        Raises:
+            InvalidInputError: with where and what to do.
+        """
+        options = model.options
+        check_names(self._catalogue, model.tenant_id, model.name, options.fallback_models)
+        if options.unknown_price is UnknownPrice.ASSUME and not options.assume_price_of:
+            raise InvalidInputError("'assume' needs the name of a priced model here.", "assume_price_of")
+
+    async def pause(self, name: str, tenant_id: TenantId, *, is_unhealthy: bool = False) -> Model:
+        """Start nothing more; what runs goes on. If it is unhealthy, tasks with fallback models move on."""
+        status = ModelStatus.UNHEALTHY if is_unhealthy else ModelStatus.PAUSED
+        return await self.change(name, tenant_id, {"status": status})
 
     async def resume(self, name: str, tenant_id: TenantId) -> Model:
         """Start again."""
@@ -226,91 +253,63 @@ class Models:
             await self.changed()
             self._catalogue.forget(model.id)
             await self._broker.drop_lane(model.id)
-        opened = self._open.pop(model.id, None)
-        if opened is not None:
-            await opened[1].close()
+        self._open.keep(self._ways())
 
-    async def try_out(self, name: str, tenant_id: TenantId) -> Trial:
-        """One small real call, outside the queue and its limits."""
-        model = self.get(name, tenant_id)
-        kinds = self._kind(model.type).task_types
-        task_type = next((kind for kind in _TRIAL if kind in kinds), "chat")
-        call = Call(TaskId(0), 1, task_type, _TRIAL[task_type], min(self.timeout_s(model), 60.0))
-        began = self._clock.monotonic_s()
-        try:
-            answer = await self.provider(model).call(call)
-        except ProviderError as error:
-            from llm_scheduler.services.outcomes import task_error
+    async def try_out(self, name: str, tenant_id: TenantId, endpoint: str | None = None) -> Trial:
+        """One small real call, outside the queue and its limits.
 
-            return Trial(self._since_ms(began), None, None, None, task_error(error))
-        return Trial(self._since_ms(began), answer.ttft_ms, answer.text, answer.usage, None)
-
-    def _since_ms(self, began: float) -> int:
-        return round((self._clock.monotonic_s() - began) * 1000)
-
-    def timeout_s(self, model: Model) -> float:
-        """The model's own limit for one call."""
-        value = model.config.get("timeout_s")
-        return float(value) if isinstance(value, int | float) else DEFAULT_TIMEOUT_S
-
-    def provider(self, model: Model) -> Provider:
-        """The open provider of the model's current version.
+        Through the named endpoint; if none is named, through the first that is not drained.
 
         Raises:
+            ModelNotFoundError, EndpointNotFoundError: as their names say.
+        """
+        model = self.get(name, tenant_id)
+        if endpoint is None and model.endpoints:
+            endpoint = next((one for one in model.endpoints if not one.is_drained), model.endpoints[0]).name
+        task_types, timeout_s = self._kind(model.type).task_types, self.timeout_s(model, endpoint)
+        return await tried(self.provider(model, endpoint), task_types, timeout_s, self._clock)
+
+    def timeout_s(self, model: Model, endpoint: str | None = None) -> float:
+        """The limit for one call that is configured of the model, or of this way to it."""
+        value = model.config.get("timeout_s")
+        if endpoint is not None:
+            value = endpoint_of(model, endpoint).config.get("timeout_s", value)
+        return float(value) if isinstance(value, int | float) else DEFAULT_TIMEOUT_S
+
+    def provider(self, model: Model, endpoint: str | None = None) -> Provider:
+        """The open provider of the model's current version; of one endpoint, if it has any.
+
+        Raises:
+            EndpointNotFoundError: the model has no such endpoint (any more).
             UnsealError: its secret cannot be read with the key in force.
             InvalidInputError: its type is not known to this installation.
         """
-        opened = self._open.get(model.id)
-        if opened is not None:
-            if opened[0] == model.version:
-                return opened[1]
-            self._close_later(opened[1])
-        provider = self._kind(model.type).open(model.name, self.plain_config(model))
-        self._open[model.id] = (model.version, provider)
-        return provider
+        way = (model.id, endpoint)
+        known = self._open.current(way, model.version)
+        if known is not None:
+            return known
+        kind, config = self._kind(model.type), self.plain_config(model, endpoint)
+        return self._open.renewed(way, model.version, config, lambda config: kind.open(model.name, config))
 
-    def _close_later(self, provider: Provider) -> None:
-        # Calls of the older version may still run on it; its own close lets them end.
-        closing = asyncio.ensure_future(provider.close())
-        self._closing.add(closing)
-        closing.add_done_callback(self._closing.discard)
+    def _ways(self) -> set[Way]:
+        return {
+            (model.id, name)
+            for model in self._catalogue.models()
+            for name in (None, *(one.name for one in model.endpoints))
+        }
 
-    def masked_config(self, model: Model) -> dict[str, object]:
-        """The config as answers show it: secrets as `sk-…1234`."""
-        secrets = self._secret_fields(model.type)
-        shown = dict(model.config)
-        for key in secrets & shown.keys():
-            if shown[key] is not None:
-                try:
-                    shown[key] = mask(str(self.plain_config(model).get(key, "")))
-                except UnsealError:
-                    shown[key] = mask("")
-        return shown
+    def masked_config(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
+        """The model's config, or what an endpoint has of its own, as answers show it: secrets as `sk-…1234`."""
+        return self._secrets.masked(model, endpoint)
 
-    def plain_config(self, model: Model) -> dict[str, object]:
-        """The config with its secrets opened: only for the provider."""
-        plain = dict(model.config)
-        for key in self._secret_fields(model.type) & plain.keys():
-            value = plain[key]
-            if isinstance(value, str) and value.startswith(SEALED):
-                plain[key] = self._vault.open(value.removeprefix(SEALED), _context(model, key))
-        return plain
+    def plain_config(self, model: Model, endpoint: str | None = None) -> dict[str, object]:
+        """The config with its secrets opened, that of the endpoint over the model's: only for the provider.
 
-    def _opened(self, model: Model) -> dict[str, object]:
-        """The config with each secret opened where the key in force can; else it stays sealed, to be replaced."""
-        opened = dict(model.config)
-        for key in self._secret_fields(model.type) & opened.keys():
-            with contextlib.suppress(UnsealError):
-                opened[key] = self.plain_config(replace(model, config={key: opened[key]}))[key]
-        return opened
-
-    def _sealed(self, model: Model) -> dict[str, object]:
-        sealed = dict(model.config)
-        for key in self._kind(model.type).secret_fields & sealed.keys():
-            value = sealed[key]
-            if isinstance(value, str) and not value.startswith(SEALED):
-                sealed[key] = SEALED + self._vault.seal(value, _context(model, key))
-        return sealed
+        Raises:
+            EndpointNotFoundError: there is no such endpoint.
+            UnsealError: one of the secrets cannot be read with the key in force.
+        """
+        return self._secrets.plain(model, None if endpoint is None else endpoint_of(model, endpoint))
 
     def _kind(self, name: str) -> ProviderKind:
         kind = self._catalogue.kinds.get(name)
@@ -320,12 +319,9 @@ class Models:
             )
         return kind
 
-    def _secret_fields(self, name: str) -> frozenset[str]:
-        kind = self._catalogue.kinds.get(name)
-        return kind.secret_fields if kind else frozenset()
-
     async def _adopt(self, model: Model) -> None:
         self._catalogue.put(model)
+        self._open.keep(self._ways())
         await self.changed()
         await self._broker.set_rules([self._catalogue.rules(model)])
 
@@ -341,12 +337,19 @@ class Models:
 
     async def close(self) -> None:
         """Close every provider."""
-        opened = [provider for _, provider in self._open.values()]
-        self._open.clear()
-        for provider in opened:
-            await provider.close()
-        if self._closing:
-            await asyncio.gather(*self._closing)
+        await self._open.close()
+
+
+def endpoint_of(model: Model, name: str) -> Endpoint:
+    """The endpoint of that name.
+
+    Raises:
+        EndpointNotFoundError: the model has none of that name.
+    """
+    for one in model.endpoints:
+        if one.name == name:
+            return one
+    raise EndpointNotFoundError(model.name, name, tuple(one.name for one in model.endpoints))
 
 
 def new_model(**fields: Any) -> Model:
@@ -357,27 +360,3 @@ def new_model(**fields: Any) -> Model:
 def _orders(model: Model) -> tuple[str | None, Mapping[str, float]]:
     """What decides the order of its queue."""
     return model.strategy, model.options.strategy_options
-
-
-def mask(secret: str) -> str:
-    """`sk-…1234`: enough to recognise, too little to use."""
-    if len(secret) < 12:
-        return "…"
-    head = secret[:3] if secret.startswith("sk-") else ""
-    return f"{head}…{secret[-4:]}"
-
-
-def _context(model: Model, key: str) -> str:
-    return f"model:{model.tenant_id}:{model.name}:{key}"
-
-
-def _merged(before: Mapping[str, object], changes: Mapping[str, object], secrets: frozenset[str]) -> dict[str, object]:
-    merged = dict(before)
-    for key, value in changes.items():
-        if value is None:
-            merged.pop(key, None)
-        elif key in secrets and isinstance(value, str) and "…" in value:
-            continue
-        else:
-            merged[key] = value
-    return merged

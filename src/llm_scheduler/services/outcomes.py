@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 from typing import TYPE_CHECKING, Final
 
@@ -97,6 +98,30 @@ def failed(
         counts_retry=True,
         eligible_at=Millis(ended_at + int(wait_s * 1000)),
     )
+
+
+def put_off(ended: Ended, started: StartedTask, model: Model) -> Ended:
+    """A retry for which the model's budget has no room: later by the longest wait, or, the last one, not at all."""
+    said = "the model's retries are used up for now"
+    if ended.eligible_at is None or started.failures + 1 >= started.max_retries:
+        return replace(
+            ended,
+            status=Status.FAILED,
+            dead_reason=DeadReason.RETRY_BUDGET,
+            counts_retry=False,
+            eligible_at=None,
+            note=f"{said}, and this was its last one",
+        )
+    later_ms = int(retry_policy(started, model).max_delay_s * 1000)
+    return replace(ended, eligible_at=Millis(ended.eligible_at + later_ms), note=f"put off: {said}")
+
+
+def passed_on(
+    started: StartedTask, session_id: SessionId, ended_at: Millis, error: ProviderError, note: str | None = None
+) -> Ended:
+    """This endpoint cannot take the call, others can: back in its place, with no retry burnt."""
+    end = _Ending(started, session_id, ended_at, task_error(error), error)
+    return replace(end.ended(Status.QUEUED, AttemptOutcome.RETURNED), note=note)
 
 
 def aborted(started: StartedTask, session_id: SessionId, ended_at: Millis, why: Why) -> Ended:

@@ -17,6 +17,7 @@ from llm_scheduler.domain.task import MEDIUM, CacheUse, CacheWish, NewTask, Task
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.equality import cache_key
 from llm_scheduler.services.estimate import sized
+from llm_scheduler.services.fallback import check_names
 from llm_scheduler.services.inputs import checked_body
 
 if TYPE_CHECKING:
@@ -104,6 +105,11 @@ class TaskDraft(Protocol):
         ...
 
     @property
+    def fallback_models(self) -> Sequence[str] | None:
+        """Where it goes when its model is down or refuses; None = the model's own list."""
+        ...
+
+    @property
     def idempotency_key(self) -> str | None:
         """The same key gives the same task."""
         ...
@@ -178,8 +184,14 @@ class Submissions:
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
             est_output=estimate.output_tokens,
-            options=TaskOptions(template=draft.template),
+            options=self._options(draft, model, tenant_id),
         )
+
+    def _options(self, draft: TaskDraft, model: Model, tenant_id: TenantId) -> TaskOptions:
+        fallback = draft.fallback_models
+        if fallback is not None:
+            check_names(self._catalogue, tenant_id, model.name, fallback, draft.type)
+        return TaskOptions(None if fallback is None else tuple(fallback), draft.template)
 
     def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
         """The model takes the type, or the type that a plugin's turns into."""
@@ -342,5 +354,7 @@ def _fingerprint(draft: TaskDraft, text: bytes) -> str:
         parts.append({"cache_ttl_s": draft.cache_ttl_s})
     if draft.template is not None:
         parts.append({"template": draft.template})
+    if draft.fallback_models is not None:
+        parts.append({"fallback_models": list(draft.fallback_models)})
     head = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
     return hashlib.sha256(head + text).hexdigest()

@@ -25,6 +25,7 @@ class FenceRow(NamedTuple):
     queued_at: int | None
     eligible_at: int
     deadline_at: int | None
+    model_id: int = 0
 
 
 class Verdict(Enum):

@@ -47,6 +47,7 @@ def started(attempt: int) -> str:
 def ended(end: Ended, status: Status, retries: int, max_retries: int) -> tuple[str, str]:
     """Level and words for an accepted end; `status` is where the task went, `retries` after this end."""
     why = end.error.message if end.error is not None else ""
+    note = f"; {end.note}" if end.note else ""
     match status:
         case Status.COMPLETED:
             return "info", f"completed in {_seconds(end.ended_at - end.started_at)}"
@@ -56,17 +57,19 @@ def ended(end: Ended, status: Status, retries: int, max_retries: int) -> tuple[s
             return "warning", f"expired: {why or 'its deadline passed while it ran'}"
         case Status.FAILED:
             reason = f" ({end.dead_reason.replace('_', ' ')})" if end.dead_reason is not None else ""
-            return "error", f"failed: {why or end.outcome}{reason}"
+            return "error", f"failed: {why or end.outcome}{reason}{note}"
         case Status.SCHEDULED:
             wait = _seconds(max((end.eligible_at or end.ended_at) - end.ended_at, 0))
             count = f"retry {retries} of {max_retries}" if end.counts_retry else "tried again"
-            return "warning", f"failed: {why or end.outcome}; {count} in {wait}"
+            return "warning", f"failed: {why or end.outcome}; {count} in {wait}{note}"
         case _:
             if end.outcome is AttemptOutcome.RATE_LIMITED:
-                if end.error is not None and end.error.code == "insufficient_quota":
+                if end.error is not None and end.error.code == "insufficient_quota" and end.next_model_id is None:
                     return "error", f"the provider's account is used up: {why}; keeps its place until it is topped up"
-                return "warning", "rate limited; keeps its place"
-            return "info", f"put back ({why or end.outcome}); keeps its place"
+                return "warning", f"rate limited; keeps its place{note}"
+            if end.next_model_id is not None:
+                return "warning", f"failed: {why or end.outcome}{note}"
+            return "info", f"put back ({why or end.outcome}); keeps its place{note}"
 
 
 def refused(end: Ended, status: str) -> tuple[str, str]:

@@ -206,6 +206,7 @@ FENCE: Final = (
     "queued_at",
     "eligible_at",
     "deadline_at",
+    "model_id",
 )
 SELECT_FENCE: Final = f"SELECT {', '.join(FENCE)} FROM tasks WHERE id IN ({{ids}})"
 COMPLETE: Final = (

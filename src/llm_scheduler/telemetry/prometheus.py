@@ -63,6 +63,15 @@ class PrometheusMeter:
             buckets=_ERRORS,
             registry=registry,
         )
+        self._retries = Counter(
+            "retries_total", "Retries by what the budget said", ["model", "outcome"], registry=registry
+        )
+        self.endpoint_state = Gauge(
+            "endpoint_state",
+            "1 for the state that an endpoint is in",
+            ["model", "endpoint", "state"],
+            registry=registry,
+        )
         self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
         self._batches = Histogram(
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
@@ -128,6 +137,10 @@ class PrometheusMeter:
         """A provider call ended."""
         self._processing.labels(model).observe(seconds)
         self._requests.labels(model, outcome.value).inc()
+
+    def retried(self, model: str, outcome: str) -> None:
+        """A call is to be tried again."""
+        self._retries.labels(model, outcome).inc()
 
     def spent(self, model: str, usage: Usage, cost_microusd: int) -> None:
         """Tokens and money of one call."""
@@ -229,6 +242,12 @@ class PrometheusMeter:
                 self.utilisation.labels(model, "tpm").set(tokens / tpm)
             for limit, share in self._said[model].items():
                 self.utilisation.labels(model, limit).set(share)
+
+    def observe_endpoints(self, states: Mapping[tuple[str, str], str]) -> None:
+        """Set each endpoint's state, by (model, endpoint); what is gone disappears."""
+        self.endpoint_state.clear()
+        for (model, endpoint), state in states.items():
+            self.endpoint_state.labels(model, endpoint, state).set(1)
 
     def render(self) -> bytes:
         """The exposition text."""

@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
-from llm_scheduler.domain.errors import InvalidInputError, SchedulerError, StoreUnavailableError, UnsealError
+from llm_scheduler.domain.errors import (
+    EndpointNotFoundError,
+    InvalidInputError,
+    SchedulerError,
+    StoreUnavailableError,
+    UnsealError,
+)
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome
 from llm_scheduler.ports.answers import Followers
@@ -17,13 +23,15 @@ from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
 from llm_scheduler.services.estimate import sized
+from llm_scheduler.services.fallback import moved_on
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
+from llm_scheduler.workers.refusing import OUT_FOR_S
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from llm_scheduler.domain.ids import SessionId
+    from llm_scheduler.domain.ids import ModelId, SessionId
     from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.ports.broker import Claim
@@ -49,12 +57,14 @@ class Attempt:
     __slots__ = (
         "_claim",
         "_is_calling",
+        "_is_theirs",
         "_model",
         "_session_id",
         "_size",
         "_started",
         "_task",
         "_tools",
+        "_way",
         "_why",
         "overdue_at_s",
     )
@@ -63,7 +73,9 @@ class Attempt:
         self._tools, self._session_id = tools, session_id
         self._claim, self._started, self._model = claim, started, model
         self._task: asyncio.Task[None] | None = None
+        self._way = (model.id, claim.endpoint)
         self._is_calling = False
+        self._is_theirs = False
         self._why: Why | None = None
         self._size: RequestSize | None = None
         self.overdue_at_s = float("inf")
@@ -125,32 +137,66 @@ class Attempt:
         try:
             answer = await self._call()
         except ProviderError as error:
-            if error.fault in AT_THE_LIMIT:
-                await pacer.refused(self._model, self._claim, error, sent_at_s)
-            else:
-                await pacer.heard(self._model, self._claim, error.allowance, sent_at_s)
-            return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
+            return await self._after_error(error, sent_at_s)
+        except EndpointNotFoundError as error:
+            gone = ProviderError("endpoint_gone", str(error), is_retryable=True, fault=Fault.SETUP)
+            return outcomes.passed_on(started, self._session_id, clock.now(), gone)
         except asyncio.CancelledError:
             return self._after_abort()
         except Exception:  # noqa: BLE001 - the outermost place, logged
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
-            return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
+            broken = outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
+            return self._tried_again_or_moved(broken)
         await pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
+        self._tools.refusing.forget(self._way)
         try:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
         except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
             return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
 
+    async def _after_error(self, error: ProviderError, sent_at_s: float) -> Ended:
+        tools, started, now = self._tools, self._started, self._tools.clock.now()
+        if error.fault in AT_THE_LIMIT:
+            await tools.pacer.refused(self._model, self._claim, error, sent_at_s)
+        else:
+            await tools.pacer.heard(self._model, self._claim, error.allowance, sent_at_s)
+        self._is_theirs = error.fault in (Fault.PROVIDER, Fault.SETUP)
+        if error.fault is Fault.SETUP and self._claim.endpoint is not None:
+            tools.refusing.note(self._way, tools.clock.monotonic_s())
+            if tools.refusing.has_others(self._model, tools.clock.monotonic_s()):
+                return await self._pass_on(error)
+        ended = outcomes.failed(started, self._session_id, now, error, self._model, tools.rng)
+        return self._tried_again_or_moved(ended)
+
+    async def _pass_on(self, error: ProviderError) -> Ended:
+        """What an operator must mend of one endpoint is no failure of the task while others may take it."""
+        tools, endpoint = self._tools, self._claim.endpoint
+        _log.error("endpoint_refuses", model=self._model.name, endpoint=endpoint, code=error.code, out_for_s=OUT_FOR_S)
+        await tools.broker.throttle(self._claim.lane, int(OUT_FOR_S * 1000), endpoint)
+        note = f"endpoint '{endpoint}' refuses calls and rests for {OUT_FOR_S:.0f} s"
+        return outcomes.passed_on(self._started, self._session_id, tools.clock.now(), error, note)
+
+    def _tried_again_or_moved(self, ended: Ended) -> Ended:
+        """An unhappy end within the model's retry budget, and on to a fallback model where it would be the last."""
+        tools = self._tools
+        if ended.counts_retry:
+            budget = tools.retries[self._model.id]
+            is_allowed = budget.takes(tools.clock.monotonic_s(), self._model.options.retry_share)
+            tools.meter.retried(self._model.name, "allowed" if is_allowed else "put_off")
+            if not is_allowed:
+                ended = outcomes.put_off(ended, self._started, self._model)
+        return moved_on(tools.catalogue, self._started, ended)
+
     async def _call(self) -> Answer:
-        tools, started = self._tools, self._started
-        timeout_s = started.timeout_s or tools.models.timeout_s(self._model)
+        tools, started, endpoint = self._tools, self._started, self._claim.endpoint
+        timeout_s = started.timeout_s or tools.models.timeout_s(self._model, endpoint)
         if started.deadline_at is not None:
             left_s = (started.deadline_at - tools.clock.now()) / 1000
             timeout_s = max(0.001, min(timeout_s, left_s + _PAST_DEADLINE_S))
         self.overdue_at_s = tools.clock.monotonic_s() + timeout_s + _OVERDUE_AFTER_S
         try:
-            provider = tools.models.provider(self._model)
+            provider = tools.models.provider(self._model, endpoint)
         except (UnsealError, InvalidInputError) as error:
             raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
         body = orjson.loads(started.input)
@@ -161,6 +207,7 @@ class Attempt:
         if self._why is not None:
             raise asyncio.CancelledError
         self._is_calling = True
+        tools.retries[self._model.id].called(tools.clock.monotonic_s())
         try:
             answer = await provider.call(call, self._delta)
         finally:
@@ -183,7 +230,9 @@ class Attempt:
         now = self._tools.clock.now()
         if self._why is Why.OVERDUE:
             error = ProviderError("timeout", "The call did not end in time.", is_retryable=True, fault=Fault.PROVIDER)
-            return outcomes.failed(self._started, self._session_id, now, error, self._model, self._tools.rng)
+            self._is_theirs = True
+            late = outcomes.failed(self._started, self._session_id, now, error, self._model, self._tools.rng)
+            return self._tried_again_or_moved(late)
         return outcomes.aborted(self._started, self._session_id, now, self._why)
 
     async def _record(self, ended: Ended) -> Recorded | None:
@@ -226,15 +275,28 @@ class Attempt:
             await self._tools.broker.release([Release(self._claim)])
             return
         used = ended.usage.total_tokens or None
+        used_output = None if used is None else ended.usage.completion_tokens
         if ended.outcome is AttemptOutcome.RATE_LIMITED:
-            used = 0
-        back = None
+            used = used_output = 0
+        again = None
         if recorded is not None and recorded.is_accepted and recorded.status is Status.QUEUED:
-            back = self._tools.catalogue.entry(self._tools.waiting_again(self._started))
+            again = self._tools.waiting_again(self._started)._replace(model_id=self._lane_of(ended))
+        entry = None if again is None else self._tools.catalogue.entry(again)
         is_success = ended.outcome is AttemptOutcome.COMPLETED
-        await self._tools.broker.release([Release(self._claim, used, back, is_success)])
+        # A deadline that came while the call ran says nothing about who was called.
+        is_failure = self._is_theirs and ended.status is not Status.EXPIRED
+        stays = entry is not None and entry.lane == self._claim.lane
+        back = entry if stays else None
+        release = Release(self._claim, used, back, is_success, used_output, is_failure)
+        await self._tools.broker.release([release])
+        if entry is not None and not stays:
+            await self._tools.broker.enqueue([entry])
         if ended.status is Status.SCHEDULED and recorded is not None and ended.eligible_at is not None:
             self._tools.note_due(ended.eligible_at)
+
+    def _lane_of(self, ended: Ended) -> ModelId:
+        """Where the task is after this end."""
+        return self._started.model_id if ended.next_model_id is None else ended.next_model_id
 
     def _count(self, ended: Ended, recorded: Recorded | None, seconds: float) -> None:
         meter, name = self._tools.meter, self._model.name
@@ -247,15 +309,16 @@ class Attempt:
         if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:
             meter.task_ended(name, recorded.status is Status.COMPLETED)
         if self._tools.feed.is_watched:
-            self._tell(recorded.status)
+            is_moved = recorded.status is Status.QUEUED
+            self._tell(recorded.status, self._lane_of(ended) if is_moved else None)
 
-    def _tell(self, status: Status) -> None:
+    def _tell(self, status: Status, model_id: ModelId | None = None) -> None:
         started = self._started
         self._tools.feed.publish(
             TaskChanged(
                 started.task_id,
                 started.tenant_id,
-                started.model_id,
+                model_id or started.model_id,
                 status,
                 started.attempt,
                 self._tools.clock.now(),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import defaultdict
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.scheduling.retry_budget import RetryBudget
+from llm_scheduler.workers.refusing import Refusing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from random import Random
 
-    from llm_scheduler.domain.ids import Millis, SessionId
+    from llm_scheduler.domain.ids import Millis, ModelId, SessionId
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
@@ -46,6 +49,9 @@ class Tools:
     """Told when claims may have left the index without a START: the reconciler looks at once."""
     pacer: Pacer
     """Learns from every answer how fast its gate may go on."""
+    refusing: Refusing = field(default_factory=Refusing)
+    retries: defaultdict[ModelId, RetryBudget] = field(default_factory=lambda: defaultdict(RetryBudget))
+    """Of this process: what others retry is theirs to bound."""
 
     @staticmethod
     def waiting_again(started: StartedTask) -> WaitingTask:

@@ -109,10 +109,10 @@ class Worker:
             return
         count = len(claims)
         try:
-            claims = await self._of_known_models(claims)
+            claims = await self._of_known_ways(claims)
             if not claims:
                 return
-            orders = [StartOrder(claim.task_id, claim.attempt) for claim in claims]
+            orders = [StartOrder(claim.task_id, claim.attempt, claim.endpoint, claim.lane) for claim in claims]
             won = await tools.store.start(session_id, orders)
         except StoreUnavailableError as error:
             _log.warning("start_not_recorded", claims=len(claims), error=str(error))
@@ -139,24 +139,30 @@ class Worker:
         if lost:
             await tools.broker.release(lost)
 
-    async def _of_known_models(self, claims: Sequence[Claim]) -> Sequence[Claim]:
-        """A lane that is not known here belongs to a model that another process has just added: learn of it.
+    async def _of_known_ways(self, claims: Sequence[Claim]) -> Sequence[Claim]:
+        """A lane or an endpoint that is not known here is one that another process has just added: learn of it.
 
-        What is unknown even then (the model is gone, or the record does not answer) gives its slot back unstarted.
+        What is unknown even then (it is gone, or the record does not answer) gives its slot back unstarted.
         """
-        tools, by_id = self._tools, self._tools.catalogue.by_id
-        if all(by_id(claim.lane) is not None for claim in claims):
+        tools = self._tools
+        if all(self._is_known(claim) for claim in claims):
             return claims
         try:
             await tools.models.renew()
         except SchedulerError as error:
             _log.warning("models_not_loaded", error=str(error))
-        unknown = [claim for claim in claims if by_id(claim.lane) is None]
+        unknown = [claim for claim in claims if not self._is_known(claim)]
         if unknown:
-            _log.warning("claims_of_unknown_models", claims=len(unknown))
+            _log.warning("claims_of_unknown_ways", claims=len(unknown))
             await tools.broker.release([Release(claim, 0) for claim in unknown])
             tools.note_lost()
-        return [claim for claim in claims if by_id(claim.lane) is not None]
+        return [claim for claim in claims if self._is_known(claim)]
+
+    def _is_known(self, claim: Claim) -> bool:
+        model = self._tools.catalogue.by_id(claim.lane)
+        if model is None:
+            return False
+        return claim.endpoint in [one.name for one in model.endpoints] if model.endpoints else claim.endpoint is None
 
     def _run(self, session_id: SessionId, claim: Claim, started: StartedTask) -> bool:
         model = self._tools.catalogue.by_id(started.model_id)

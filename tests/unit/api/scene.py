@@ -21,6 +21,7 @@ from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
@@ -64,6 +65,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         submissions=Submissions(store, broker, catalogue, clock, feed, meter, limits, learning),
         tasks=tasks,
         models=models,
+        endpoints=Endpoints(models, broker),
         actions=Actions(store, tasks, parse),
         stats=Stats(store, broker, clock),
         catalogue=catalogue,
@@ -93,6 +95,7 @@ class Scene:
 
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
+        self.broker = parts.endpoints.broker
         self.app = create_app(parts)
         self.http = client_of(self.app)
 

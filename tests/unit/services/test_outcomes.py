@@ -129,3 +129,33 @@ def test_an_aborted_call_ends_by_its_reason(why: Why, status: Status, outcome: A
     ended = outcomes.aborted(started(), SESSION, Millis(5_000), why)
 
     assert (ended.status, ended.outcome, ended.counts_failure) == (status, outcome, False)
+
+
+def test_a_retry_without_room_comes_later_by_the_longest_wait() -> None:
+    """It is not dropped: the task says why it waits longer."""
+    task = started(failures=1)
+    ended = end(task, error())
+
+    later = outcomes.put_off(ended, task, MODEL)
+
+    assert ended.eligible_at is not None
+    assert (later.status, later.counts_retry) == (Status.SCHEDULED, True)
+    assert later.eligible_at == ended.eligible_at + 60_000
+    assert later.note == "put off: the model's retries are used up for now"
+
+
+def test_the_last_retry_without_room_is_not_made() -> None:
+    task = started(failures=2)
+
+    dead = outcomes.put_off(end(task, error()), task, MODEL)
+
+    assert (dead.status, dead.dead_reason, dead.counts_retry) == (Status.FAILED, DeadReason.RETRY_BUDGET, False)
+    assert dead.eligible_at is None
+
+
+def test_a_call_that_others_can_take_goes_back_in_its_place_with_no_retry_burnt() -> None:
+    ended = outcomes.passed_on(started(), SESSION, Millis(5_000), error(fault=Fault.SETUP), "why")
+
+    assert (ended.status, ended.outcome, ended.note) == (Status.QUEUED, AttemptOutcome.RETURNED, "why")
+    assert not ended.counts_failure
+    assert not ended.counts_retry

@@ -11,19 +11,23 @@ from starlette.requests import Request
 from llm_scheduler.api.answers import Answer, Nothing, json_answer
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
-from llm_scheduler.api.reading import checked, no_query, parsed, read_body, read_json_bytes
+from llm_scheduler.api.reading import checked, no_query, parsed, read_body, read_json_bytes, read_optional_body
 from llm_scheduler.api.replies import once
+from llm_scheduler.api.schemas.endpoints import endpoint_json
 from llm_scheduler.api.schemas.models import (
     ModelBody,
     ModelList,
     ModelPatch,
     ModelShown,
+    PauseBody,
     ScaleBody,
     TrialShown,
     model_json,
     trial_json,
 )
+from llm_scheduler.api.schemas.options import OPTION_NAMES, options_of
 from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.domain.model import ModelOptions
 from llm_scheduler.services.models import new_model
 
 if TYPE_CHECKING:
@@ -53,8 +57,11 @@ async def add(request: Request) -> Answer:
     body = checked(parsed(raw), ModelBody, "body")
 
     async def make() -> Answer:
-        fields = {name: getattr(body, name) for name in ModelBody.model_fields}
+        given = {name: getattr(body, name) for name in ModelBody.model_fields}
+        fields: dict[str, Any] = {name: value for name, value in given.items() if name not in OPTION_NAMES}
         fields["retry"] = body.retry.policy()
+        fields["options"] = ModelOptions(**options_of(given))
+        fields["endpoints"] = tuple(one.endpoint() for one in body.endpoints)
         model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
         return await _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
 
@@ -84,13 +91,23 @@ async def try_out(request: Request) -> Answer:
 
 @router.post(
     _PATH + "/pause",
-    **operation(Tag.MODELS, "Pause a model", answers={200: ModelShown}, problems=(404, 503)),
+    **operation(
+        Tag.MODELS,
+        "Pause a model",
+        body=PauseBody,
+        needs_body=False,
+        answers={200: ModelShown},
+        problems=(404, 413, 415, 503),
+    ),
 )
 async def pause(request: Request) -> Answer:
-    """Start nothing more of it; what runs goes on, and tasks may still be submitted."""
+    """Start nothing more of it; what runs goes on, and tasks may still be submitted. A body is not needed."""
     caller = caller_of(request)
     no_query(request)
-    return await _model_answer(caller, await caller.parts.models.pause(_name(request), caller.tenant_id))
+    body = await read_optional_body(request, PauseBody)
+    is_unhealthy = body is not None and body.is_unhealthy
+    model = await caller.parts.models.pause(_name(request), caller.tenant_id, is_unhealthy=is_unhealthy)
+    return await _model_answer(caller, model)
 
 
 @router.post(
@@ -132,15 +149,23 @@ async def get_model(request: Request) -> Answer:
     ),
 )
 async def change(request: Request) -> Answer:
-    """Change what is given. `config` and `retry` are merged; a masked secret is left as it is."""
+    """Change what is given. `config` and `retry` are merged, `endpoints` replaces them all.
+
+    A masked secret is left as it is.
+    """
     caller = caller_of(request)
     no_query(request)
     name = _name(request)
     body = await read_body(request, ModelPatch)
-    changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
+    given = {field: getattr(body, field) for field in body.model_fields_set}
+    changes: dict[str, Any] = {field: value for field, value in given.items() if field not in OPTION_NAMES}
+    if options := options_of(given):
+        changes["options"] = options
+    if body.endpoints is not None:
+        changes["endpoints"] = tuple(one.endpoint() for one in body.endpoints)
     if body.retry is not None:
-        given = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
-        changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **given)
+        numbers = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
+        changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **numbers)
     return await _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
 
@@ -166,7 +191,8 @@ def _is_visible(caller: Caller, model: Model) -> bool:
 
 def _shown(caller: Caller, model: Model) -> dict[str, object]:
     models = caller.parts.models
-    return model_json(model, models.masked_config(model), models.queued(model))
+    endpoints = [endpoint_json(one, models.masked_config(model, one)) for one in model.endpoints]
+    return model_json(model, models.masked_config(model), endpoints, models.queued(model))
 
 
 async def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:

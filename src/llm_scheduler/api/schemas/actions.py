@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import ActionProgress
 
 ActionName = Literal["cancel", "retry", "delete", "set_priority"]
-Reason = Literal["retries_exhausted", "not_retryable", "worker_crashes"]
+Reason = Literal["retries_exhausted", "not_retryable", "worker_crashes", "retry_budget"]
 Ids = Annotated[list[StrictId], Field(min_length=1, max_length=MOST_IDS)]
 
 

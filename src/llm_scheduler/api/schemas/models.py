@@ -8,12 +8,14 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import Body, Shown
+from llm_scheduler.api.schemas.endpoints import EndpointBody, EndpointConfigured
+from llm_scheduler.api.schemas.options import OptionsBody, OptionsPatch, OptionsShown, options_json
 from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown, error_json, usage_json
 from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
-    from llm_scheduler.services.models import Trial
+    from llm_scheduler.services.trial import Trial
 
 MOST_WORKERS: Final = 10_000
 NewName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
@@ -35,7 +37,7 @@ _EXAMPLE = {
 }
 
 
-class ModelBody(Body):
+class ModelBody(OptionsBody):
     """A model to add."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [_EXAMPLE]})
@@ -59,10 +61,21 @@ class ModelBody(Body):
     max_queue_length: Length | None = None
     """More waiting tasks are refused with 429 `queue_full`."""
     retry: RetryBody = Field(default_factory=RetryBody)
+    endpoints: list[EndpointBody] = Field(default_factory=list[EndpointBody])
+    """Several ways to reach it, each with limits of its own; without, its config is the one way."""
+
+    @model_validator(mode="after")
+    def _name_is_no_path(self) -> ModelBody:
+        if "/endpoints" in self.name:
+            raise ValueError("A name cannot hold '/endpoints': that is the path to a model's endpoints.")
+        return self
 
 
-class ModelPatch(Body):
-    """What to change of a model; what is absent stays. `config` is merged: a key set to null goes."""
+class ModelPatch(OptionsPatch):
+    """What to change of a model; what is absent stays.
+
+    `config` is merged: a key set to null goes. `endpoints` replaces them all.
+    """
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16, "config": {"timeout_s": 60}}]})
 
@@ -74,13 +87,23 @@ class ModelPatch(Body):
     starve_after_s: Starve | None = None
     max_queue_length: Length | None = None
     retry: RetryBody | None = None
+    endpoints: list[EndpointBody] | None = None
 
     @model_validator(mode="after")
     def _nulls_mean_something(self) -> ModelPatch:
-        for name in ("config", "max_workers", "retry"):
+        for name in ("config", "max_workers", "retry", "endpoints"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null; leave it out to keep it as it is.")
         return self
+
+
+class PauseBody(Body):
+    """How to pause."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{"is_unhealthy": True}]})
+
+    is_unhealthy: Annotated[bool, Field(strict=True)] = False
+    """Out of order, not only paused: tasks that have fallback models move on."""
 
 
 class ScaleBody(Body):
@@ -91,7 +114,7 @@ class ScaleBody(Body):
     max_workers: Workers
 
 
-class ModelShown(Shown):
+class ModelShown(OptionsShown):
     """A model. Secrets in `config` are masked."""
 
     id: int
@@ -109,6 +132,7 @@ class ModelShown(Shown):
     starve_after_s: float | None
     max_queue_length: int | None
     retry: RetryBody
+    endpoints: list[EndpointConfigured]
     total_requests: int
     success_requests: int
     version: int
@@ -134,8 +158,10 @@ class TrialShown(Shown):
     error: ErrorShown | None
 
 
-def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str, object]:
-    """A model for an answer; `config` is masked."""
+def model_json(
+    model: Model, config: dict[str, object], endpoints: list[dict[str, object]], queued: int
+) -> dict[str, object]:
+    """A model for an answer; secrets in `config` and `endpoints` are masked."""
     return {
         "id": model.id,
         "name": model.name,
@@ -156,6 +182,8 @@ def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str
             "max_delay_s": model.retry.max_delay_s,
             "backoff_factor": model.retry.backoff_factor,
         },
+        **options_json(model.options),
+        "endpoints": endpoints,
         "total_requests": model.total_requests,
         "success_requests": model.success_requests,
         "version": model.version,

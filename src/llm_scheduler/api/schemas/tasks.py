@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_scheduler.domain.ids import ModelId
-    from llm_scheduler.domain.task import Attempt, CacheUse, Task, TaskError, TaskLog, Usage
+    from llm_scheduler.domain.task import Attempt, CacheUse, Task, TaskError, TaskLog, TaskOptions, Usage
 
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -79,6 +79,8 @@ class TaskBody(Body):
     """Not after: a task that waits past it expires."""
     timeout_s: Seconds | None = None
     """For one call to the model."""
+    fallback_models: list[ModelName] | None = None
+    """Where it goes, in this order, when its model is down or refuses; the model's own list without."""
     metadata: Metadata | None = None
     """Up to 32 pairs of text, to find tasks by."""
     retry: RetryBody | None = None
@@ -128,6 +130,9 @@ class ListQuery(FilterBody):
     """Oldest first or newest first."""
 
 
+DeadReasonName = Literal["retries_exhausted", "not_retryable", "worker_crashes", "retry_budget"]
+
+
 class UsageShown(Shown):
     """Tokens as the provider counted them."""
 
@@ -150,6 +155,17 @@ class OutputShown(Shown):
 
     text: str | None
     raw: dict[str, Any] | None
+
+
+class FallbackShown(Shown):
+    """That the task has moved to another model."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    from_: str = Field(alias="from")
+    """The model that was asked for."""
+    reason: str | None
+    """Why it moved last: `circuit_open`, `unhealthy`, `retries_exhausted`, or the code of the error."""
 
 
 class CacheShown(Shown):
@@ -179,6 +195,7 @@ _SHOWN = {
     "cost_microusd": 2,
     "cache": None,
     "template": None,
+    "fallback": None,
     "queue_position": None,
     "metadata": {"run": "42"},
     "timeout_s": 120.0,
@@ -205,7 +222,7 @@ class TaskShown(Shown):
     input: dict[str, Any]
     output: OutputShown | None
     error: ErrorShown | None
-    dead_reason: Literal["retries_exhausted", "not_retryable", "worker_crashes"] | None
+    dead_reason: DeadReasonName | None
     attempt: int
     """Starts so far."""
     failures: int
@@ -215,6 +232,8 @@ class TaskShown(Shown):
     cache: CacheShown | None
     """Null for a task that does not ask for the cache."""
     template: str | None
+    fallback: FallbackShown | None
+    """Null while it is at the model that was asked for."""
     queue_position: int | None
     """Tasks that come before it among those of its priority; null when it does not wait or is far back."""
     metadata: dict[str, str]
@@ -249,6 +268,8 @@ class AttemptShown(Shown):
     session_id: int
     outcome: Literal["completed", "failed", "rate_limited", "cancelled", "crashed", "returned"] | None
     error: ErrorShown | None
+    endpoint: str | None
+    """Which of the model's endpoints was called; null where it has one way only."""
     usage: UsageShown
     cost_microusd: int
     ttft_ms: int | None
@@ -302,6 +323,11 @@ def cache_json(use: CacheUse | None) -> dict[str, object] | None:
     return {"ttl_s": use.ttl_s, "hit": use.source_id is not None, "task_id": use.source_id or use.leader_id}
 
 
+def fallback_json(options: TaskOptions) -> dict[str, object] | None:
+    """Where a task came from, for an answer."""
+    return None if options.first_model is None else {"from": options.first_model, "reason": options.moved_for}
+
+
 def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | None = None) -> dict[str, object]:
     """A task for an answer; its input and raw answer go in as the JSON text they are."""
     output: dict[str, object] | None = None
@@ -324,6 +350,7 @@ def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | Non
         "cost_microusd": task.cost_microusd,
         "cache": cache_json(task.cache),
         "template": task.options.template,
+        "fallback": fallback_json(task.options),
         "queue_position": position,
         "metadata": task.metadata,
         "timeout_s": task.timeout_s,
@@ -344,6 +371,7 @@ def attempt_json(attempt: Attempt) -> dict[str, object]:
         "session_id": attempt.session_id,
         "outcome": attempt.outcome,
         "error": error_json(attempt.error),
+        "endpoint": attempt.endpoint,
         "usage": usage_json(attempt.usage),
         "cost_microusd": attempt.cost_microusd,
         "ttft_ms": attempt.ttft_ms,

@@ -29,6 +29,13 @@ _LIMITS: Final = ("max_workers", "rpm", "tpm", "strategy")
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Tokens a minute.")
 @click.option("--strategy", metavar="NAME", help="Order of its tasks; default: the server's.")
+@click.option(
+    "--fallback", "fallbacks", multiple=True, metavar="MODEL", help="Where tasks go when it is down; in order."
+)
+@click.option("--pacing", type=click.Choice(["headers", "configured"]), help="Which limits count.")
+@click.option(
+    "--option", "options_", multiple=True, callback=pairs, metavar="NAME=VALUE", help="Further options; JSON or text."
+)
 @click.option("--max-retries", type=click.IntRange(min=0), metavar="N", help="Of a failed call.")
 @click.option(
     "--config", "-c", multiple=True, callback=pairs, metavar="KEY=VALUE", help="Further config; JSON or text."
@@ -43,6 +50,7 @@ def add(ctx: click.Context, name: str, **options: Any) -> None:
              llms models add qwen --type local -c model_path=/models/qwen.gguf
              llms models add toy --type scripted -c delay_ms=200
              llms models add flaky --type scripted -c 'errors=[{"every": 10, "code": "server_error"}]'
+             llms models add gpt-4o --key-env OPENAI_API_KEY --fallback qwen --option retry_share=0.05
 
     \b
     Config of openai:    base_url, api_key, model, timeout_s, headers, extra_body, api_key_header,
@@ -61,18 +69,24 @@ def add(ctx: click.Context, name: str, **options: Any) -> None:
 
 
 def _body(name: str, options: dict[str, Any]) -> dict[str, Any]:
-    config: dict[str, Any] = {key: _value(text) for key, text in options["config"].items()}
-    key = _key(options)
+    config: dict[str, Any] = {key: json_or_text(text) for key, text in options["config"].items()}
+    key = provider_key(options)
     named = {"base_url": options["base_url"], "model": options["provider_model"], "api_key": key}
     config |= {field: value for field, value in named.items() if value is not None}
     body: dict[str, Any] = {"name": name, "type": options["type"], "config": config}
     body |= {field: options[field] for field in _LIMITS if options[field] is not None}
+    body |= {field: json_or_text(text) for field, text in options["options_"].items()}
+    if options["fallbacks"]:
+        body["fallback_models"] = list(options["fallbacks"])
+    if options["pacing"] is not None:
+        body["pacing"] = options["pacing"]
     if options["max_retries"] is not None:
         body["retry"] = {"max_retries": options["max_retries"]}
     return body
 
 
-def _key(options: dict[str, Any]) -> str | None:
+def provider_key(options: dict[str, Any]) -> str | None:
+    """The provider's key, by `--key-stdin` or `--key-env`; None without either."""
     if options["key_stdin"]:
         return str(click.prompt("Key of the provider", hide_input=True, err=True)).strip()
     variable = options["key_env"]
@@ -83,7 +97,8 @@ def _key(options: dict[str, Any]) -> str | None:
     return os.environ[variable]
 
 
-def _value(text: str) -> Any:
+def json_or_text(text: str) -> Any:
+    """The JSON value in a text, else the text."""
     try:
         return json.loads(text)
     except ValueError:

@@ -17,6 +17,7 @@ from llm_scheduler.cli.lazy import Entry, LazyGroup
         "add": Entry("llm_scheduler.cli.models.adding:add", "Register a model."),
         "pause": Entry("llm_scheduler.cli.models.steering:pause", "Start no further calls; tasks wait."),
         "resume": Entry("llm_scheduler.cli.models.steering:resume", "Start calls again."),
+        "endpoints": Entry("llm_scheduler.cli.models.endpoints:endpoints", "Several ways to one model."),
         "scale": Entry("llm_scheduler.cli.models.steering:scale", "Change how many calls run at once."),
         "remove": Entry("llm_scheduler.cli.models.steering:remove", "Remove a model and its finished tasks."),
     },

@@ -13,11 +13,14 @@ from llm_scheduler.cli.screen import say, show_json
 
 @click.command(short_help="Start no further calls; tasks wait.")
 @click.argument("name")
+@click.option("--unhealthy", is_flag=True, help="Out of order: tasks that have fallback models move on.")
 @server_options
 @click.pass_context
-def pause(ctx: click.Context, name: str) -> None:
+def pause(ctx: click.Context, name: str, unhealthy: bool) -> None:
     """Start no further calls of a model; running ones end, tasks wait. Example: llms models pause gpt-4o-mini."""
-    _steer(here(ctx), name, "pause", None, "is paused. Go on: llms models resume " + name)
+    body = {"is_unhealthy": True} if unhealthy else None
+    told = "is out of order" if unhealthy else "is paused"
+    _steer(here(ctx), name, "pause", body, f"{told}. Go on: llms models resume {name}")
 
 
 @click.command(short_help="Start calls again.")

@@ -85,12 +85,14 @@ def get(ctx: click.Context, task_id: int) -> None:
 
 def _facts(task: dict[str, Any]) -> list[tuple[str, Any]]:
     usage, error = task.get("usage") or {}, task.get("error")
+    fallback = task.get("fallback")
     tokens = f"{count(usage.get('prompt_tokens'))} + {count(usage.get('completion_tokens'))}" if usage else None
     return [
         ("id", task["id"]),
         ("status", task["status"]),
         ("ahead of it", task.get("queue_position")),
         ("model", task["model"]),
+        ("moved", f"from {fallback['from']} ({fallback['reason']})" if fallback else None),
         ("type", task["type"]),
         ("priority", task["priority"]),
         ("attempts", f"{task['attempt']} ({task['failures']} failed, {task['max_retries']} retries allowed)"),
@@ -127,7 +129,7 @@ def logs(ctx: click.Context, task_id: int) -> None:
     if attempts:
         click.echo()
         show_table(
-            (">ATTEMPT", "OUTCOME", "STARTED", ">RAN", ">FIRST TOKEN", ">TOKENS", "ERROR"),
+            (">ATTEMPT", "OUTCOME", "ENDPOINT", "STARTED", ">RAN", ">FIRST TOKEN", ">TOKENS", "ERROR"),
             (_attempt_row(attempt) for attempt in attempts),
         )
 
@@ -145,6 +147,7 @@ def _attempt_row(attempt: dict[str, Any]) -> tuple[Any, ...]:
     return (
         attempt["attempt"],
         attempt.get("outcome") or "running",
+        attempt.get("endpoint"),
         local_time(attempt.get("started_at")),
         span(seconds_between(attempt.get("started_at"), attempt.get("ended_at"))),
         span(None if ttft_ms is None else ttft_ms / 1000),

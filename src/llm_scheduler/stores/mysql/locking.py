@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores import cache_statements, statements
+from llm_scheduler.stores import cache_statements, fallback_statements, statements
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -26,6 +26,7 @@ LOCKS: Final = {
     statements.SELECT_REVIVABLE: UPDATE,
     statements.SELECT_TERMINAL: UPDATE,
     statements.MODEL_NOW: UPDATE,
+    fallback_statements.HOLD_WAITING: UPDATE,
     statements.SELECT_DUE: SKIP,
     statements.SELECT_OVERDUE: SKIP,
     statements.SELECT_ABANDONED: SKIP,

@@ -10,15 +10,16 @@ from collections import Counter, defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_scheduler.domain.status import TERMINAL, Status
+from llm_scheduler.ports.answers import Followers
 from llm_scheduler.ports.store import Recorded
 from llm_scheduler.stores import lines, statements
 from llm_scheduler.stores.fence import FenceRow, OldAttempt, Verdict, fence_row, is_replay, is_salvage, judge
 from llm_scheduler.stores.portable import answers as stored
+from llm_scheduler.stores.portable import fallback
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.task import TaskError
-    from llm_scheduler.ports.answers import Followers
     from llm_scheduler.stores.portable.access import Transaction
 
 
@@ -26,6 +27,7 @@ class _Accepted(NamedTuple):
     end: Ended
     row: FenceRow
     status: Status
+    is_moved: bool = False
 
 
 def record_all(transaction: Transaction, ends: list[Ended]) -> list[Recorded]:
@@ -46,6 +48,7 @@ def record_all(transaction: Transaction, ends: list[Ended]) -> list[Recorded]:
 
 def _record_round(transaction: Transaction, ends: list[tuple[int, Ended]]) -> dict[int, Recorded]:
     """At most one end per task."""
+    models = fallback.known_models(transaction, (end.next_model_id for _, end in ends if end.next_model_id is not None))
     ids = sorted(end.task_id for _, end in ends)
     found = transaction.rows_in(statements.FENCE, statements.SELECT_FENCE, ids)
     rows = {values[0]: fence_row(values) for values in found}
@@ -62,7 +65,9 @@ def _record_round(transaction: Transaction, ends: list[tuple[int, Ended]]) -> di
             unsure.append((place, end))
             continue
         status = Status.CANCELLED if verdict is Verdict.ACCEPT_AS_CANCELLED else end.status
-        accepted.append(_Accepted(end, row, status))
+        is_moved = status is Status.FAILED and end.next_model_id in models
+        status = Status.QUEUED if is_moved else status
+        accepted.append(_Accepted(end, row, status, is_moved))
         answers[place] = Recorded(True, status)
     if unsure:
         answers |= _late(transaction, unsure, rows, accepted)
@@ -115,7 +120,7 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
     others: defaultdict[tuple[object, ...], list[_Accepted]] = defaultdict(list)
     for one in accepted:
         end = one.end
-        if one.status is Status.COMPLETED:
+        if one.status is Status.COMPLETED or one.is_moved:
             continue
         if one.status is Status.QUEUED and not end.counts_failure and not end.counts_retry:
             put_back[end.attempt, end.session_id].append(end.task_id)
@@ -129,6 +134,8 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
         transaction.do_in(statements.PUT_BACK, ids, (transaction.now,), (attempt, session_id))
     for group in others.values():
         _move(transaction, group)
+    moved = [one.end for one in accepted if one.is_moved]
+    freed = fallback.move_on(transaction, moved) if moved else ()
     ended = [one.end.task_id for one in accepted if one.status in TERMINAL and one.row.deadline_at is not None]
     if ended:
         transaction.do_in(statements.DROP_DEADLINES, ended)
@@ -138,7 +145,8 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
     over = [
         stored.Over(one.end.task_id, one.status, one.end.config_digest) for one in accepted if one.status in TERMINAL
     ]
-    return stored.settle(transaction, over) if over else {}
+    followers = stored.settle(transaction, over) if over else {}
+    return followers | {moved[0].task_id: Followers(freed)} if freed else followers
 
 
 def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:
@@ -161,6 +169,8 @@ def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:
         for end in (one.end for one in completed)
     ]
     transaction.insert("results", statements.RESULT_ROW, results)
+    elsewhere = [(one.end.task_id, one.end.model_id) for one in completed if one.row.model_id != one.end.model_id]
+    fallback.served_by(transaction, elsewhere)
     for model_id, count in Counter(one.end.model_id for one in completed).items():
         transaction.add_up(statements.COUNT_REQUESTS, (0, count), model_id)
 

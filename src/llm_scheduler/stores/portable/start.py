@@ -31,7 +31,8 @@ def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Sequence[S
         answer: list[StartedTask | None] = []
         for order in orders:
             row = startable.get(order.task_id)
-            if row is None or row[5] != order.expected_attempt or session_id not in alive:
+            is_elsewhere = row is not None and order.model_id not in (None, row[2])
+            if row is None or is_elsewhere or row[5] != order.expected_attempt or session_id not in alive:
                 answer.append(None)
                 continue
             del startable[order.task_id]

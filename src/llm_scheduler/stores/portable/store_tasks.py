@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.ports.answers import Followers
-from llm_scheduler.stores.portable import answers, moves, reads
+from llm_scheduler.stores.portable import answers, fallback, moves, reads
 from llm_scheduler.stores.portable.access import Access
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_scheduler.domain.ids import Millis, SessionId, TaskId
+    from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import NewTask, TaskLog, WaitingTask
+    from llm_scheduler.ports.diverting import Diversion, Divertible
     from llm_scheduler.ports.store import Moved, Recorded, StartedTask, StartOrder, Submitted
 
 SLICE: Final = 2_000
@@ -73,6 +74,16 @@ class TaskCalls(Access):
     async def expire(self, limit: int) -> Sequence[Moved]:
         """End what waited past its deadline."""
         return await self._write(lambda transaction: moves.expire(transaction, limit))
+
+    async def divertible(
+        self, model_id: ModelId, tenant_id: TenantId, after: tuple[Millis, TaskId] | None, limit: int
+    ) -> Sequence[Divertible]:
+        """One page of what waits for a model."""
+        return await self._read(lambda reader: fallback.divertible(reader, model_id, tenant_id, after, limit))
+
+    async def divert(self, diversions: Sequence[Diversion]) -> Sequence[WaitingTask]:
+        """Queue these in other lanes."""
+        return await self._write(lambda transaction: fallback.divert(transaction, diversions)) if diversions else ()
 
     async def next_due_at(self) -> Millis | None:
         """When `promote`, `expire` or `regroup` will next find something."""
