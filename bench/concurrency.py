@@ -246,7 +246,7 @@ def best(shape: Shape, trace: str, is_noisy: bool) -> Best:
     rates: dict[int, float] = {}
     for n in tried:
         if shape.cap is not None and n > shape.cap:
-            n = shape.cap  # noqa: PLW2901 - the last one that is worth trying
+            n = shape.cap
         if n not in rates:
             run = simulate((Phase(0.5, shape), Phase(0.5, shape)), Fixed(n), Setting(400, 7, trace, is_noisy))
             rates[n] = run.work[1] / 200
@@ -330,8 +330,14 @@ def main() -> None:
 
 def _mean(rows: Sequence[Row]) -> Row:
     settled = [row.settled_s for row in rows if row.settled_s is not None]
-    means = [sum(values) / len(rows) for values in zip(*((*row[:4],) for row in rows), strict=True)]
-    return Row(*means, max(settled) if settled else None)
+    count = len(rows)
+    return Row(
+        sum(row.throughput for row in rows) / count,
+        sum(row.concurrency for row in rows) / count,
+        sum(row.queued_s for row in rows) / count,
+        sum(row.refused for row in rows) / count,
+        max(settled) if settled else None,
+    )
 
 
 def _line(scenario: str, name: str, key: str, row: Row) -> str:

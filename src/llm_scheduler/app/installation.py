@@ -25,6 +25,7 @@ from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.concurrency import Concurrency
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.running import RunningCalls
@@ -122,6 +123,15 @@ class Installation(Adapters):
             lambda: self.heartbeat.session_id,
             self.heartbeat.has_watched,
         )
+        self.concurrency = Concurrency(
+            self.store,
+            self.broker,
+            self.catalogue,
+            self.channel,
+            self.clock,
+            self.meter,
+            lambda: self.loops.is_leading,
+        )
         self.limits = Limits(settings.max_input_bytes, settings.max_queue_length)
         self.submissions = Submissions(
             self.store,
@@ -166,6 +176,7 @@ class Installation(Adapters):
             feed=self.feed,
             meter=self.meter,
             rng=random.Random(),  # noqa: S311 - jitter, not a secret
+            concurrency=self.concurrency,
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self._note_lost,
@@ -199,6 +210,7 @@ class Installation(Adapters):
         await self.heartbeat.open()
         if not self.settings.is_cluster:
             await self.index.rebuild("first")
+        await self.concurrency.open()
         self.loops.begin()
         if self.settings.is_cluster:
             self.reloading.begin()
@@ -224,6 +236,7 @@ class Installation(Adapters):
         """Stop in the order in which parts need each other."""
         await self.actions.close()
         await self.loops.stop()
+        await self.concurrency.close()
         await self.reloading.stop()
         for task in self._background:
             task.cancel()

@@ -66,3 +66,10 @@ class Meter(Protocol):
     def retention_ran(self, at_s: float | None) -> None:
         """A walk over the record ended at that time (seconds of the epoch); None: it failed."""
         ...
+
+    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
+        """The limit that was found for a model, and the share of waiting in its calls' time, if known.
+
+        `limit` None: the model finds none any more.
+        """
+        ...

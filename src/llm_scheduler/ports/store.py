@@ -13,6 +13,7 @@ from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
+from llm_scheduler.ports.states import States
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -356,7 +357,17 @@ class StatsReads(Protocol):
 
 
 class Store(
-    TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, RetentionMoves, Protocol
+    TaskMoves,
+    Answers,
+    SessionMoves,
+    ModelMoves,
+    TaskReads,
+    StatsReads,
+    Actions,
+    Replies,
+    RetentionMoves,
+    States,
+    Protocol,
 ):
     """Everything of one installation's record."""
 

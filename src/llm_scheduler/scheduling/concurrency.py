@@ -99,6 +99,8 @@ class Control:
     cut_from: float | None = None
     """The limit before the first of the cuts in a row, and the share that was seen there."""
     cut_share: float = 0.0
+    cuts: int = 0
+    """How many in a row: the first may be judged by calls of before and after a change of the server."""
     best_n: float = 0.0
     best_u: float | None = None
     """The limit of the highest throughput known, and its logarithm."""
@@ -221,12 +223,13 @@ def _whole(n: float) -> int:
 
 def _cut(control: Control, share: float, excess: float) -> Control:
     if control.cut_from is None or share > _HAS_RISEN * control.cut_share:
-        control = replace(control, cut_from=control.n, cut_share=share)
-    elif control.n <= _FOREIGN_AFTER * control.cut_from and share >= _if_foreign(control):
+        control = replace(control, cut_from=control.n, cut_share=share, cuts=0)
+    elif control.cuts > 1 and control.n <= _FOREIGN_AFTER * control.cut_from and share >= _if_foreign(control):
         # A quarter fewer of ours, and as much waiting as before: it is not our queue.
         return replace(control, foreign=share, cut_from=None)
     n = max(control.n * (1 - excess), control.n / 2)
-    return replace(control, n=n, is_draining=True, is_slow_start=False, growth=_LEAST_GROWTH)
+    cuts = control.cuts + 1
+    return replace(control, n=n, cuts=cuts, is_draining=True, is_slow_start=False, growth=_LEAST_GROWTH)
 
 
 def _if_foreign(control: Control) -> float:
@@ -236,10 +239,8 @@ def _if_foreign(control: Control) -> float:
 
 
 def _grown(control: Control, at: Millis) -> Control:
-    if control.is_slow_start:
-        n = max(control.n * (1 + _SLOW_START), control.n + 1)
-    else:
-        n = control.n * (1 + control.growth)
+    grown = control.n * (1 + control.growth)
+    n = max(control.n * (1 + _SLOW_START), control.n + 1) if control.is_slow_start else grown
     if control.ceiling is not None and at < control.ceiling_until and n > control.ceiling:
         return replace(control, n=max(control.n, control.ceiling))
     growth = control.growth if control.is_slow_start else min(_MOST_GROWTH, control.growth * _GROWTH_FACTOR)

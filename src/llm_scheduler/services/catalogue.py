@@ -16,7 +16,7 @@ from llm_scheduler.scheduling.strategies.registry import find
 from llm_scheduler.services.equality import config_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.domain.model import Model
@@ -37,6 +37,8 @@ class Catalogue:
         self._tenants: dict[TenantId, Tenant] = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default")}
         self._contexts: dict[TenantId, PlacementContext] = {}
         self._digests: dict[ModelId, tuple[int, str]] = {}
+        self.limit_of: Callable[[Model], int] = configured_limit
+        """Calls at once of a model: that which `services.concurrency` finds, where it does."""
 
     def replace(self, models: Iterable[Model], tenants: Iterable[Tenant]) -> None:
         """Take over what the record says."""
@@ -134,7 +136,7 @@ class Catalogue:
         strategy = self._strategies[model.id]
         return LaneRules(
             lane=model.id,
-            max_workers=model.max_workers,
+            max_workers=self.limit_of(model),
             rpm=model.rpm,
             tpm=model.tpm,
             is_paused=model.status is ModelStatus.PAUSED,
@@ -142,3 +144,8 @@ class Catalogue:
             starve_after_ms=None if model.starve_after_s is None else int(model.starve_after_s * 1000),
             version=model.version,
         )
+
+
+def configured_limit(model: Model) -> int:
+    """As it stands in the record."""
+    return model.max_workers

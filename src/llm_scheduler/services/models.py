@@ -14,6 +14,7 @@ from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
 from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
 
 if TYPE_CHECKING:
@@ -141,6 +142,7 @@ class Models:
         return [
             replace(
                 model,
+                max_workers=self._catalogue.limit_of(model),
                 current_workers=running.get(model.id, 0),
                 total_requests=stored.get(model.id, model).total_requests,
                 success_requests=stored.get(model.id, model).success_requests,
@@ -181,7 +183,8 @@ class Models:
         """Merge into what is known here and write it, unless the record knows better."""
         async with self._changing:
             before = self.get(name, tenant_id)
-            fields = dict(changes)
+            before = replace(before, max_workers=self._catalogue.limit_of(before))
+            fields = with_workers(before.options, changes)
             if "config" in fields:
                 kind = self._kind(before.type)
                 merged = _merged(self._opened(before), fields["config"], kind.secret_fields)
@@ -202,8 +205,8 @@ class Models:
         """Start again."""
         return await self.change(name, tenant_id, {"status": ModelStatus.ACTIVE})
 
-    async def scale(self, name: str, tenant_id: TenantId, max_workers: int) -> Model:
-        """Set how many tasks run at once; shrinking lets running calls finish."""
+    async def scale(self, name: str, tenant_id: TenantId, max_workers: int | str) -> Model:
+        """Set how many tasks run at once, or have it found ("auto"); shrinking lets running calls finish."""
         return await self.change(name, tenant_id, {"max_workers": max_workers})
 
     async def remove(self, name: str, tenant_id: TenantId) -> None:

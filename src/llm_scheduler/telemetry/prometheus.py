@@ -90,6 +90,13 @@ class PrometheusMeter:
         self.broker_up = Gauge("broker_up", "1 while the index answers this process", registry=registry)
         self.leading = Gauge("upkeep_leader", "1 while this process does the sweeps", registry=registry)
         self.sessions = Gauge("sessions_alive", "Worker sessions that are alive", registry=registry)
+        self._concurrency = Gauge("concurrency_limit", "Calls at once, as found", ["model"], registry=registry)
+        self._waiting_share = Gauge(
+            "concurrency_share_waiting",
+            "Share of the calls' time that they wait inside the provider",
+            ["model"],
+            registry=registry,
+        )
         self.utilisation = Gauge(
             "rate_limit_utilisation",
             "Calls and tokens started in the last minute as a share of the limit",
@@ -164,6 +171,16 @@ class PrometheusMeter:
     def response_cache(self, outcome: str, count: int) -> None:
         """Tasks that ask for a stored answer, by what they got."""
         self._responses.labels(outcome).inc(count)
+
+    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
+        """What was found, and by what."""
+        if limit is None:
+            for gauge in (self._concurrency, self._waiting_share):
+                gauge.remove_by_labels({"model": model})
+            return
+        self._concurrency.labels(model).set(limit)
+        if share is not None:
+            self._waiting_share.labels(model).set(share)
 
     def observe_queues(self, depths: Iterable[LaneDepth], names: Mapping[ModelId, str], now_ms: int) -> None:
         """Set the queue gauges from a fresh look at the broker; lanes that are gone disappear."""

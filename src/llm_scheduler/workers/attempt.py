@@ -18,6 +18,7 @@ from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
+from llm_scheduler.workers.sampling import Timed
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.ids import SessionId
@@ -113,11 +114,11 @@ class Attempt:
 
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
-        started, clock = self._started, self._tools.clock
+        started, clock, timed = self._started, self._tools.clock, Timed(self._tools, self._model)
         try:
             answer = await self._call()
         except ProviderError as error:
-            if error.fault is Fault.LIMIT:
+            if not await timed.refused(error) and error.fault is Fault.LIMIT:
                 await self._throttle(error)
             return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
         except asyncio.CancelledError:
@@ -125,6 +126,7 @@ class Attempt:
         except Exception:  # noqa: BLE001 - the outermost place, logged
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
             return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
+        timed.answered(answer)
         self._tools.pauses.pop(self._model.id, None)
         try:
             digest = self._tools.catalogue.digest(self._model)

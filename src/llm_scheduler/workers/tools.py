@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import StartedTask, Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.concurrency import Concurrency
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.running import RunningCalls
 
@@ -35,6 +36,7 @@ class Tools:
     feed: Feed
     meter: Meter
     rng: Random
+    concurrency: Concurrency
     note_due: Callable[[Millis], None]
     """Told when a retry will be due, so that the promoter wakes exactly then."""
     is_current: Callable[[SessionId], bool]

@@ -24,6 +24,8 @@ from llm_scheduler.api.schemas.models import (
     trial_json,
 )
 from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.domain.model import ModelOptions
+from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.models import new_model
 
 if TYPE_CHECKING:
@@ -55,6 +57,8 @@ async def add(request: Request) -> Answer:
     async def make() -> Answer:
         fields = {name: getattr(body, name) for name in ModelBody.model_fields}
         fields["retry"] = body.retry.policy()
+        _take_workers(fields, body)
+        fields = with_workers(ModelOptions(), fields)
         model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
         return await _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
 
@@ -141,6 +145,7 @@ async def change(request: Request) -> Answer:
     if body.retry is not None:
         given = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **given)
+    _take_workers(changes, body)
     return await _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
 
@@ -158,6 +163,13 @@ async def remove(request: Request) -> Nothing:
 
 def _name(request: Request) -> str:
     return request.path_params["name"]
+
+
+def _take_workers(fields: dict[str, Any], body: ModelBody | ModelPatch) -> None:
+    """The bounds as the domain has them; a number that was not given leaves it to them."""
+    if body.auto_workers is not None:
+        fields["auto_workers"] = body.auto_workers.bounds()
+        fields["max_workers"] = "auto"
 
 
 def _is_visible(caller: Caller, model: Model) -> bool:

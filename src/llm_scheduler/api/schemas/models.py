@@ -9,7 +9,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import Body, Shown
 from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown, error_json, usage_json
-from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S
+from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S, AutoWorkers
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MOST_WORKERS: Final = 10_000
 NewName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 Workers = Annotated[int, Field(strict=True, ge=1, le=MOST_WORKERS)]
+WorkersOrAuto = Workers | Literal["auto"]
 PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 Starve = Annotated[float, Field(strict=True, ge=1, le=604_800)]
 Length = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
@@ -35,6 +36,23 @@ _EXAMPLE = {
 }
 
 
+class AutoBody(Body):
+    """Between what the concurrency is found."""
+
+    min: Workers = 1
+    max: Workers = 64
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> AutoBody:
+        if self.min > self.max:
+            raise ValueError("min is larger than max; give min the smaller number.")
+        return self
+
+    def bounds(self) -> AutoWorkers:
+        """For the model."""
+        return AutoWorkers(self.min, self.max)
+
+
 class ModelBody(Body):
     """A model to add."""
 
@@ -46,8 +64,10 @@ class ModelBody(Body):
     """`openai` (and everything compatible), `anthropic`, `local`, `scripted`, or what a plugin adds."""
     config: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What the provider needs; secrets in it are sealed and come back masked."""
-    max_workers: Workers = 4
-    """Calls at once."""
+    max_workers: WorkersOrAuto = 4
+    """Calls at once; `auto` has it found, by how long the provider lets calls wait."""
+    auto_workers: AutoBody | None = None
+    """The bounds of `auto`: 1 and 64 without."""
     rpm: PerMinute | None = None
     """Requests per minute; null means no limit."""
     tpm: PerMinute | None = None
@@ -60,6 +80,11 @@ class ModelBody(Body):
     """More waiting tasks are refused with 429 `queue_full`."""
     retry: RetryBody = Field(default_factory=RetryBody)
 
+    @model_validator(mode="after")
+    def _bounds_are_for_auto(self) -> ModelBody:
+        _check_workers(self, self.max_workers, self.auto_workers)
+        return self
+
 
 class ModelPatch(Body):
     """What to change of a model; what is absent stays. `config` is merged: a key set to null goes."""
@@ -67,7 +92,10 @@ class ModelPatch(Body):
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16, "config": {"timeout_s": 60}}]})
 
     config: dict[str, Any] | None = None
-    max_workers: Workers | None = None
+    max_workers: WorkersOrAuto | None = None
+    """A number ends `auto`."""
+    auto_workers: AutoBody | None = None
+    """Bounds of `auto`, which they begin; null ends it, and keeps what was found."""
     rpm: PerMinute | None = None
     tpm: PerMinute | None = None
     strategy: Word | None = None
@@ -80,15 +108,22 @@ class ModelPatch(Body):
         for name in ("config", "max_workers", "retry"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null; leave it out to keep it as it is.")
+        _check_workers(self, self.max_workers, self.auto_workers)
         return self
 
 
 class ScaleBody(Body):
-    """How many calls at once."""
+    """How many calls at once; `auto` has it found."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16}]})
 
-    max_workers: Workers
+    max_workers: WorkersOrAuto
+
+
+def _check_workers(body: Body, max_workers: int | str | None, auto_workers: AutoBody | None) -> None:
+    is_number = "max_workers" in body.model_fields_set and isinstance(max_workers, int)
+    if is_number and auto_workers is not None:
+        raise ValueError("auto_workers are bounds for 'auto'; leave it out, or give max_workers 'auto'.")
 
 
 class ModelShown(Shown):
@@ -100,6 +135,9 @@ class ModelShown(Shown):
     status: Literal["active", "paused", "unhealthy"]
     config: dict[str, Any]
     max_workers: int
+    """Calls at once, configured or as found now."""
+    auto_workers: AutoBody | None
+    """Set while `max_workers` is found."""
     current_workers: int
     queued: int
     rpm: int | None
@@ -136,6 +174,7 @@ class TrialShown(Shown):
 
 def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str, object]:
     """A model for an answer; `config` is masked."""
+    auto = model.options.auto_workers
     return {
         "id": model.id,
         "name": model.name,
@@ -143,6 +182,7 @@ def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str
         "status": model.status,
         "config": config,
         "max_workers": model.max_workers,
+        "auto_workers": None if auto is None else auto._asdict(),
         "current_workers": model.current_workers,
         "queued": queued,
         "rpm": model.rpm,
