@@ -10,8 +10,8 @@ import click
 
 from llm_scheduler.cli.connection import Call
 from llm_scheduler.cli.invocation import here, server_options
-from llm_scheduler.cli.screen import say, show_json
 from llm_scheduler.cli.models.workers import WORKERS, auto_fields
+from llm_scheduler.cli.screen import say, show_json
 from llm_scheduler.cli.values import pairs
 
 _LIMITS: Final = ("max_workers", "rpm", "tpm", "strategy")
