@@ -182,7 +182,7 @@ def model_json(model: Model, config: dict[str, object], queued: int) -> dict[str
         "status": model.status,
         "config": config,
         "max_workers": model.max_workers,
-        "auto_workers": None if auto is None else auto._asdict(),
+        "auto_workers": None if auto is None else {"min": auto.min, "max": auto.max},
         "current_workers": model.current_workers,
         "queued": queued,
         "rpm": model.rpm,
