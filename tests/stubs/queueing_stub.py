@@ -16,6 +16,7 @@ from collections import deque
 
 import orjson
 from aiohttp import web
+
 from tests.stubs import openai_wire
 
 _PROMPT_MS_PER_TOKEN = 0.2
