@@ -44,4 +44,4 @@ def _save(transaction: Transaction, name: str, data: str, expected_version: int)
     if transaction.run(CHANGE_STATE, (now, data, name, expected_version)):
         return True
     found = transaction.rows(("version", "data"), SELECT_STATE, (name,))
-    return bool(found) and found[0] == [expected_version + 1, data]
+    return bool(found) and State(*found[0]) == State(expected_version + 1, data)
