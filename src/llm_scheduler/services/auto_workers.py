@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 AUTO: Final = "auto"
 
 
-def with_workers(options: ModelOptions, changes: Mapping[str, Any]) -> dict[str, Any]:
+def with_workers(options: ModelOptions, changes: Mapping[str, Any], found: int = 1) -> dict[str, Any]:
     """The fields of a model, where `max_workers` may be "auto" and `auto_workers` its bounds.
 
     A number ends auto; bounds begin it; so does "auto", between the bounds that the model has, else 1 and 64. It
@@ -25,6 +25,7 @@ def with_workers(options: ModelOptions, changes: Mapping[str, Any]) -> dict[str,
     Args:
         options: of the model so far.
         changes: fields to set, `options` among them or not.
+        found: the limit in force, as far as one was found: it moves into new bounds.
     """
     fields = dict(changes)
     if not {"max_workers", "auto_workers"} & fields.keys():
@@ -37,7 +38,7 @@ def with_workers(options: ModelOptions, changes: Mapping[str, Any]) -> dict[str,
         after = bounds or before or AutoWorkers()
     if isinstance(asked, int):
         fields["max_workers"] = asked
-    elif after is not None and before is None:
-        fields["max_workers"] = after.min
+    elif after is not None:
+        fields["max_workers"] = after.min if before is None else min(after.max, max(after.min, found))
     fields["options"] = replace(fields.get("options", options), auto_workers=after)
     return fields

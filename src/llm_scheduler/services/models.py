@@ -184,7 +184,7 @@ class Models:
         async with self._changing:
             before = self.get(name, tenant_id)
             before = replace(before, max_workers=self._catalogue.limit_of(before))
-            fields = with_workers(before.options, changes)
+            fields = with_workers(before.options, changes, before.max_workers)
             if "config" in fields:
                 kind = self._kind(before.type)
                 merged = _merged(self._opened(before), fields["config"], kind.secret_fields)

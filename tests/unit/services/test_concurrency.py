@@ -287,7 +287,7 @@ def test_a_number_ends_auto_and_bounds_begin_it_with_the_fewest() -> None:
     assert with_workers(auto, {"rpm": 3}) == {"rpm": 3}
     assert with_workers(auto, {"max_workers": 7}) == {"max_workers": 7, "options": ModelOptions()}
     assert with_workers(auto, {"auto_workers": None}) == {"options": ModelOptions()}
-    assert with_workers(auto, {"max_workers": "auto"}) == {"options": auto}
+    assert with_workers(auto, {"max_workers": "auto"}, 12) == {"max_workers": 9, "options": auto}
     assert with_workers(ModelOptions(), {"max_workers": "auto"}) == {
         "max_workers": 1,
         "options": ModelOptions(AutoWorkers(1, 64)),
