@@ -93,7 +93,7 @@ class Process:
             self.catalogue,
             self.channel,
             clock,
-            self.meter,
+            self.meter,  # type: ignore[arg-type]
             lambda: self.leads,  # type: ignore[arg-type]
         )
 
