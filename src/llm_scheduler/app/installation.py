@@ -26,6 +26,7 @@ from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.backlogs import Backlogs
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.concurrency import Concurrency
 from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
 from llm_scheduler.services.diverting import Diverting
 from llm_scheduler.services.endpoints import Endpoints
@@ -140,6 +141,15 @@ class Installation(Adapters):
             lambda: self.heartbeat.session_id,
             self.heartbeat.has_watched,
         )
+        self.concurrency = Concurrency(
+            self.store,
+            self.broker,
+            self.catalogue,
+            self.channel,
+            self.clock,
+            self.meter,
+            lambda: self.loops.is_leading,
+        )
         self.limits = Limits(settings.max_input_bytes, settings.max_queue_length)
         self.submissions = Submissions(
             self.store,
@@ -197,6 +207,7 @@ class Installation(Adapters):
             meter=self.meter,
             learning=self.learning,
             rng=rng,
+            concurrency=self.concurrency,
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self._note_lost,
@@ -232,6 +243,7 @@ class Installation(Adapters):
         await self.heartbeat.open()
         if not self.settings.is_cluster:
             await self.index.rebuild("first")
+        await self.concurrency.open()
         self.loops.begin()
         if self.settings.is_cluster:
             self.reloading.begin()
@@ -258,6 +270,7 @@ class Installation(Adapters):
         """Stop in the order in which parts need each other."""
         await self.actions.close()
         await self.loops.stop()
+        await self.concurrency.close()
         await self.reloading.stop()
         for task in self._background:
             task.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 from llm_scheduler.domain.ids import EPOCH
 from llm_scheduler.domain.retry import RetryPolicy
@@ -44,7 +44,8 @@ class UnknownPrice(StrEnum):
     """Priced like `ModelOptions.assume_price_of`."""
 
 
-class AutoWorkers(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class AutoWorkers:
     """The bounds between which concurrency is found by itself."""
 
     min: int = 1
@@ -150,7 +151,7 @@ def model_options(fields: Mapping[str, Any]) -> ModelOptions:
     auto = fields.get("auto_workers")
     typed: dict[str, Any] = {
         **fields,
-        "auto_workers": None if auto is None else AutoWorkers(*auto),
+        "auto_workers": None if auto is None else AutoWorkers(**auto),
         "pacing": Pacing(fields.get("pacing", Pacing.HEADERS)),
         "fallback_models": tuple(fields.get("fallback_models", ())),
         "unknown_price": UnknownPrice(fields.get("unknown_price", UnknownPrice.DENY)),

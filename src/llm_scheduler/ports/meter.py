@@ -86,3 +86,10 @@ class Meter(Protocol):
     def quota_exhausted(self, model: str) -> None:
         """A provider refused a call because nothing is left to spend there."""
         ...
+
+    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
+        """The limit that was found for a model, and the share of waiting in its calls' time, if known.
+
+        `limit` None: the model finds none any more.
+        """
+        ...

@@ -15,6 +15,7 @@ from llm_scheduler.ports.diverting import Diverting
 from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
+from llm_scheduler.ports.states import States
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -373,6 +374,7 @@ class Store(
     Replies,
     RetentionMoves,
     LearnedMoves,
+    States,
     Protocol,
 ):
     """Everything of one installation's record."""

@@ -61,6 +61,8 @@ class Catalogue:
         self.output_tokens: Callable[[ModelId], float] = _nothing_known
         """Expected output of such a call, 0 = unknown."""
         self._digests: dict[ModelId, tuple[int, str]] = {}
+        self.limit_of: Callable[[Model], int] = configured_limit
+        """Calls at once of a model: that which `services.concurrency` finds, where it does."""
 
     def replace(self, models: Iterable[Model], tenants: Iterable[Tenant]) -> None:
         """Take over what the record says."""
@@ -244,7 +246,7 @@ class Catalogue:
         strategy = self._strategies[model.id]
         return LaneRules(
             lane=model.id,
-            max_workers=model.max_workers,
+            max_workers=self.limit_of(model),
             rpm=model.rpm,
             tpm=model.tpm,
             is_paused=model.status is not ModelStatus.ACTIVE,
@@ -281,3 +283,8 @@ def _gate(endpoint: Endpoint) -> GateRules:
         endpoint.output_tpm,
         endpoint.is_drained,
     )
+
+
+def configured_limit(model: Model) -> int:
+    """As it stands in the record."""
+    return model.max_workers

@@ -12,6 +12,7 @@ from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError
 from llm_scheduler.domain.ids import EPOCH, ModelId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
 from llm_scheduler.scheduling.strategies.registry import checked_options
+from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
 from llm_scheduler.services.effective import checked
 from llm_scheduler.services.fallback import check_names
@@ -128,6 +129,7 @@ class Models:
         return [
             replace(
                 model,
+                max_workers=self._catalogue.limit_of(model),
                 current_workers=running.get(model.id, 0),
                 total_requests=stored.get(model.id, model).total_requests,
                 success_requests=stored.get(model.id, model).success_requests,
@@ -175,9 +177,11 @@ class Models:
         """Merge into what is known here and write it, unless the record knows better."""
         async with self._changing:
             before = self.get(name, tenant_id)
+            before = replace(before, max_workers=self._catalogue.limit_of(before))
             fields = dict(edited(before))
             if "options" in fields:
                 fields["options"] = replace(before.options, **fields["options"])
+            fields = with_workers(before.options, fields, before.max_workers)
             if "config" in fields or "endpoints" in fields:
                 fields |= self._rewired(before, fields)
             after = self._well_placed(before, replace(before, **fields))
@@ -237,8 +241,8 @@ class Models:
         """Start again."""
         return await self.change(name, tenant_id, {"status": ModelStatus.ACTIVE})
 
-    async def scale(self, name: str, tenant_id: TenantId, max_workers: int) -> Model:
-        """Set how many tasks run at once; shrinking lets running calls finish."""
+    async def scale(self, name: str, tenant_id: TenantId, max_workers: int | str) -> Model:
+        """Set how many tasks run at once, or have it found ("auto"); shrinking lets running calls finish."""
         return await self.change(name, tenant_id, {"max_workers": max_workers})
 
     async def remove(self, name: str, tenant_id: TenantId) -> None:

@@ -56,22 +56,6 @@ class PrometheusMeter:
         self._tokens = Counter(
             "provider_tokens_total", "Tokens by direction", ["model", "direction"], registry=registry
         )
-        self._errors = Histogram(
-            "prediction_error_ratio",
-            "How far the output's tokens were from what was expected, as a share of that",
-            ["model"],
-            buckets=_ERRORS,
-            registry=registry,
-        )
-        self._retries = Counter(
-            "retries_total", "Retries by what the budget said", ["model", "outcome"], registry=registry
-        )
-        self.endpoint_state = Gauge(
-            "endpoint_state",
-            "1 for the state that an endpoint is in",
-            ["model", "endpoint", "state"],
-            registry=registry,
-        )
         self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
         self._batches = Histogram(
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
@@ -111,9 +95,36 @@ class PrometheusMeter:
         self.broker_up = Gauge("broker_up", "1 while the index answers this process", registry=registry)
         self.leading = Gauge("upkeep_leader", "1 while this process does the sweeps", registry=registry)
         self.sessions = Gauge("sessions_alive", "Worker sessions that are alive", registry=registry)
+        self._watch_providers(registry)
+
+    def _watch_providers(self, registry: CollectorRegistry) -> None:
+        """What is learned of providers and done about them."""
+        self._errors = Histogram(
+            "prediction_error_ratio",
+            "How far the output's tokens were from what was expected, as a share of that",
+            ["model"],
+            buckets=_ERRORS,
+            registry=registry,
+        )
+        self._retries = Counter(
+            "retries_total", "Retries by what the budget said", ["model", "outcome"], registry=registry
+        )
+        self.endpoint_state = Gauge(
+            "endpoint_state",
+            "1 for the state that an endpoint is in",
+            ["model", "endpoint", "state"],
+            registry=registry,
+        )
         self._quota_exhausted = Counter(
             "provider_quota_exhausted_total",
             "Calls refused because the account is used up",
+            ["model"],
+            registry=registry,
+        )
+        self._concurrency = Gauge("concurrency_limit", "Calls at once, as found", ["model"], registry=registry)
+        self._waiting_share = Gauge(
+            "concurrency_share_waiting",
+            "Share of the calls' time that they wait inside the provider",
             ["model"],
             registry=registry,
         )
@@ -211,6 +222,16 @@ class PrometheusMeter:
     def response_cache(self, outcome: str, count: int) -> None:
         """Tasks that ask for a stored answer, by what they got."""
         self._responses.labels(outcome).inc(count)
+
+    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
+        """What was found, and by what."""
+        if limit is None:
+            for gauge in (self._concurrency, self._waiting_share):
+                gauge.remove_by_labels({"model": model})
+            return
+        self._concurrency.labels(model).set(limit)
+        if share is not None:
+            self._waiting_share.labels(model).set(share)
 
     def observe_queues(self, depths: Iterable[LaneDepth], names: Mapping[ModelId, str], now_ms: int) -> None:
         """Set the queue gauges from a fresh look at the broker; lanes that are gone disappear."""

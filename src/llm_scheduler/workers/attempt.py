@@ -27,6 +27,7 @@ from llm_scheduler.services.fallback import moved_on
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 from llm_scheduler.workers.refusing import OUT_FOR_S
+from llm_scheduler.workers.sampling import Timed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,11 +134,12 @@ class Attempt:
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
         started, clock, pacer = self._started, self._tools.clock, self._tools.pacer
+        timed = Timed(self._tools, self._model)
         sent_at_s = pacer.started(self._claim)
         try:
             answer = await self._call()
         except ProviderError as error:
-            return await self._after_error(error, sent_at_s)
+            return await self._after_error(error, sent_at_s, timed)
         except EndpointNotFoundError as error:
             gone = ProviderError("endpoint_gone", str(error), is_retryable=True, fault=Fault.SETUP)
             return outcomes.passed_on(started, self._session_id, clock.now(), gone)
@@ -149,15 +151,16 @@ class Attempt:
             return self._tried_again_or_moved(broken)
         await pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
         self._tools.refusing.forget(self._way)
+        timed.answered(answer)
         try:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
         except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
             return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
 
-    async def _after_error(self, error: ProviderError, sent_at_s: float) -> Ended:
+    async def _after_error(self, error: ProviderError, sent_at_s: float, timed: Timed) -> Ended:
         tools, started, now = self._tools, self._started, self._tools.clock.now()
-        if error.fault in AT_THE_LIMIT:
+        if not await timed.refused(error) and error.fault in AT_THE_LIMIT:
             await tools.pacer.refused(self._model, self._claim, error, sent_at_s)
         else:
             await tools.pacer.heard(self._model, self._claim, error.allowance, sent_at_s)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import StartedTask, Store
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.concurrency import Concurrency
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.pacing import Pacer
@@ -41,6 +42,7 @@ class Tools:
     meter: Meter
     learning: Learning
     rng: Random
+    concurrency: Concurrency
     note_due: Callable[[Millis], None]
     """Told when a retry will be due, so that the promoter wakes exactly then."""
     is_current: Callable[[SessionId], bool]

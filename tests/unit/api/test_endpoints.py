@@ -49,13 +49,15 @@ async def test_a_models_endpoints_are_shown_with_masked_keys_and_opened_over_its
 
 async def test_options_are_flat_fields_that_merge_one_by_one(api: Scene) -> None:
     await api.add_model("spare")
-    made = await api.add_model("o", input_tpm=1000, fallback_models=["spare"], strategy_options={"alpha": 2.0})
+    made = await api.add_model(
+        "o", input_tpm=1000, fallback_models=["spare"], strategy="shortest", strategy_options={"beta": 2.0}
+    )
     changed = await api.http.patch("/api/v1/models/o", json={"pacing": "configured", "retry_share": None})
     shown = changed.json()
 
     assert (made["pacing"], made["retry_share"], made["unknown_price"]) == ("headers", 0.1, "deny")
     assert (shown["pacing"], shown["retry_share"]) == ("configured", None)
-    assert (shown["input_tpm"], shown["fallback_models"], shown["strategy_options"]) == (1000, ["spare"], {"alpha": 2})
+    assert (shown["input_tpm"], shown["fallback_models"], shown["strategy_options"]) == (1000, ["spare"], {"beta": 2})
     assert (await api.http.get("/api/v1/models/o")).json() == shown
 
 

@@ -298,6 +298,31 @@ def test_a_model_is_added_with_its_key_from_the_environment() -> None:
     }
 
 
+def test_a_model_is_added_that_finds_its_concurrency() -> None:
+    server = FakeServer()
+
+    result = invoke(server, *("models", "add", "gpu", "--max-workers", "auto", "--most-workers", "128"))
+    scaled = invoke(server, "models", "scale", "gpu", "auto")
+
+    assert result.exit_code == 0
+    body = json.loads(server.requests[0].content)
+    assert (body["max_workers"], body["auto_workers"]) == ("auto", {"max": 128})
+    assert "finds by itself" in scaled.stderr
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--max-workers", "many"),
+        ("--max-workers", "0"),
+        ("--min-workers", "2"),
+        ("--max-workers", "4", "--most-workers", "9"),
+    ],
+)
+def test_workers_that_make_no_sense_are_wrong_usage(options: tuple[str, ...]) -> None:
+    assert invoke(FakeServer(), "models", "add", "gpu", *options).exit_code == 2
+
+
 def test_a_missing_key_variable_is_wrong_usage() -> None:
     assert invoke(FakeServer(), "models", "add", "gpt", "--key-env", "NOT_THERE").exit_code == 2
 

@@ -28,6 +28,7 @@ from llm_scheduler.api.schemas.models import (
 from llm_scheduler.api.schemas.options import OPTION_NAMES, options_of
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelOptions
+from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.models import new_model
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ async def add(request: Request) -> Answer:
         fields["retry"] = body.retry.policy()
         fields["options"] = ModelOptions(**options_of(given))
         fields["endpoints"] = tuple(one.endpoint() for one in body.endpoints)
+        _take_workers(fields, body)
+        fields = with_workers(fields["options"], fields)
         model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
         return await _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
 
@@ -166,6 +169,7 @@ async def change(request: Request) -> Answer:
     if body.retry is not None:
         numbers = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **numbers)
+    _take_workers(changes, body)
     return await _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
 
@@ -183,6 +187,13 @@ async def remove(request: Request) -> Nothing:
 
 def _name(request: Request) -> str:
     return request.path_params["name"]
+
+
+def _take_workers(fields: dict[str, Any], body: ModelBody | ModelPatch) -> None:
+    """The bounds as the domain has them; a number that was not given leaves it to them."""
+    if body.auto_workers is not None:
+        fields["auto_workers"] = body.auto_workers.bounds()
+        fields["max_workers"] = "auto"
 
 
 def _is_visible(caller: Caller, model: Model) -> bool:

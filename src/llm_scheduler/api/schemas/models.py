@@ -11,7 +11,7 @@ from llm_scheduler.api.fields import Body, Shown
 from llm_scheduler.api.schemas.endpoints import EndpointBody, EndpointConfigured
 from llm_scheduler.api.schemas.options import OptionsBody, OptionsPatch, OptionsShown, options_json
 from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown, error_json, usage_json
-from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S
+from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S, AutoWorkers
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MOST_WORKERS: Final = 10_000
 NewName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,127}$")]
 Workers = Annotated[int, Field(strict=True, ge=1, le=MOST_WORKERS)]
+WorkersOrAuto = Workers | Literal["auto"]
 PerMinute = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
 Starve = Annotated[float, Field(strict=True, ge=1, le=604_800)]
 Length = Annotated[int, Field(strict=True, ge=1, le=1_000_000_000)]
@@ -37,6 +38,23 @@ _EXAMPLE = {
 }
 
 
+class AutoBody(Body):
+    """Between what the concurrency is found."""
+
+    min: Workers = 1
+    max: Workers = 64
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> AutoBody:
+        if self.min > self.max:
+            raise ValueError("min is larger than max; give min the smaller number.")
+        return self
+
+    def bounds(self) -> AutoWorkers:
+        """For the model."""
+        return AutoWorkers(self.min, self.max)
+
+
 class ModelBody(OptionsBody):
     """A model to add."""
 
@@ -48,8 +66,10 @@ class ModelBody(OptionsBody):
     """`openai` (and everything compatible), `anthropic`, `local`, `scripted`, or what a plugin adds."""
     config: dict[str, Any] = Field(default_factory=dict[str, Any])
     """What the provider needs; secrets in it are sealed and come back masked."""
-    max_workers: Workers = 4
-    """Calls at once."""
+    max_workers: WorkersOrAuto = 4
+    """Calls at once; `auto` has it found, by how long the provider lets calls wait."""
+    auto_workers: AutoBody | None = None
+    """The bounds of `auto`: 1 and 64 without."""
     rpm: PerMinute | None = None
     """Requests per minute; null means no limit."""
     tpm: PerMinute | None = None
@@ -70,6 +90,11 @@ class ModelBody(OptionsBody):
             raise ValueError("A name cannot hold '/endpoints': that is the path to a model's endpoints.")
         return self
 
+    @model_validator(mode="after")
+    def _bounds_are_for_auto(self) -> ModelBody:
+        _check_workers(self, self.max_workers, self.auto_workers)
+        return self
+
 
 class ModelPatch(OptionsPatch):
     """What to change of a model; what is absent stays.
@@ -80,7 +105,10 @@ class ModelPatch(OptionsPatch):
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16, "config": {"timeout_s": 60}}]})
 
     config: dict[str, Any] | None = None
-    max_workers: Workers | None = None
+    max_workers: WorkersOrAuto | None = None
+    """A number ends `auto`."""
+    auto_workers: AutoBody | None = None
+    """Bounds of `auto`, which they begin; null ends it, and keeps what was found."""
     rpm: PerMinute | None = None
     tpm: PerMinute | None = None
     strategy: Word | None = None
@@ -94,6 +122,7 @@ class ModelPatch(OptionsPatch):
         for name in ("config", "max_workers", "retry", "endpoints"):
             if name in self.model_fields_set and getattr(self, name) is None:
                 raise ValueError(f"{name} cannot be null; leave it out to keep it as it is.")
+        _check_workers(self, self.max_workers, self.auto_workers)
         return self
 
 
@@ -107,11 +136,17 @@ class PauseBody(Body):
 
 
 class ScaleBody(Body):
-    """How many calls at once."""
+    """How many calls at once; `auto` has it found."""
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"max_workers": 16}]})
 
-    max_workers: Workers
+    max_workers: WorkersOrAuto
+
+
+def _check_workers(body: Body, max_workers: int | str | None, auto_workers: AutoBody | None) -> None:
+    is_number = "max_workers" in body.model_fields_set and isinstance(max_workers, int)
+    if is_number and auto_workers is not None:
+        raise ValueError("auto_workers are bounds for 'auto'; leave it out, or give max_workers 'auto'.")
 
 
 class ModelShown(OptionsShown):
@@ -123,6 +158,9 @@ class ModelShown(OptionsShown):
     status: Literal["active", "paused", "unhealthy"]
     config: dict[str, Any]
     max_workers: int
+    """Calls at once, configured or as found now."""
+    auto_workers: AutoBody | None
+    """Set while `max_workers` is found."""
     current_workers: int
     queued: int
     rpm: int | None
@@ -162,6 +200,7 @@ def model_json(
     model: Model, config: dict[str, object], endpoints: list[dict[str, object]], queued: int
 ) -> dict[str, object]:
     """A model for an answer; secrets in `config` and `endpoints` are masked."""
+    auto = model.options.auto_workers
     return {
         "id": model.id,
         "name": model.name,
@@ -169,6 +208,7 @@ def model_json(
         "status": model.status,
         "config": config,
         "max_workers": model.max_workers,
+        "auto_workers": None if auto is None else {"min": auto.min, "max": auto.max},
         "current_workers": model.current_workers,
         "queued": queued,
         "rpm": model.rpm,

@@ -10,6 +10,7 @@ import click
 
 from llm_scheduler.cli.connection import Call
 from llm_scheduler.cli.invocation import here, server_options
+from llm_scheduler.cli.models.workers import WORKERS, auto_fields
 from llm_scheduler.cli.screen import say, show_json
 from llm_scheduler.cli.values import pairs
 
@@ -25,7 +26,9 @@ _LIMITS: Final = ("max_workers", "rpm", "tpm", "strategy")
 @click.option("--model", "provider_model", metavar="ID", help="What the provider calls it; default NAME.")
 @click.option("--key-env", metavar="VARIABLE", help="Environment variable with the provider's key.")
 @click.option("--key-stdin", is_flag=True, help="Read the provider's key from stdin (hidden at a terminal).")
-@click.option("--max-workers", type=click.IntRange(min=1), metavar="N", help="Calls at once.")
+@click.option("--max-workers", type=WORKERS, metavar="N|auto", help="Calls at once; auto has it found.")
+@click.option("--min-workers", type=click.IntRange(min=1), metavar="N", help="With auto: never fewer (1).")
+@click.option("--most-workers", type=click.IntRange(min=1), metavar="N", help="With auto: never more (64).")
 @click.option("--rpm", type=click.IntRange(min=1), metavar="N", help="Requests a minute.")
 @click.option("--tpm", type=click.IntRange(min=1), metavar="N", help="Tokens a minute.")
 @click.option("--strategy", metavar="NAME", help="Order of its tasks; default: the server's.")
@@ -49,6 +52,7 @@ def add(ctx: click.Context, name: str, **options: Any) -> None:
     Example: llms models add gpt-4o-mini --base-url https://api.openai.com/v1 --key-env OPENAI_API_KEY --rpm 500
              llms models add qwen --type local -c model_path=/models/qwen.gguf
              llms models add toy --type scripted -c delay_ms=200
+             llms models add vllm --base-url http://gpu:8000/v1 --max-workers auto --most-workers 256
              llms models add flaky --type scripted -c 'errors=[{"every": 10, "code": "server_error"}]'
              llms models add gpt-4o --key-env OPENAI_API_KEY --fallback qwen --option retry_share=0.05
 
@@ -80,6 +84,7 @@ def _body(name: str, options: dict[str, Any]) -> dict[str, Any]:
         body["fallback_models"] = list(options["fallbacks"])
     if options["pacing"] is not None:
         body["pacing"] = options["pacing"]
+    body |= auto_fields(options)
     if options["max_retries"] is not None:
         body["retry"] = {"max_retries": options["max_retries"]}
     return body

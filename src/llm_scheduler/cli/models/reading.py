@@ -25,7 +25,7 @@ def model_row(model: dict[str, Any]) -> tuple[Any, ...]:
         model["name"],
         model["type"],
         model["status"],
-        f"{model.get('current_workers') or 0}/{model['max_workers']}",
+        f"{model.get('current_workers') or 0}/{model['max_workers']}{' auto' if model.get('auto_workers') else ''}",
         count(model.get("queued") or 0),
         count(model.get("rpm")),
         count(model.get("tpm")),

@@ -8,6 +8,7 @@ import click
 
 from llm_scheduler.cli.connection import Call, segment
 from llm_scheduler.cli.invocation import Invocation, here, server_options
+from llm_scheduler.cli.models.workers import WORKERS
 from llm_scheduler.cli.screen import say, show_json
 
 
@@ -34,12 +35,13 @@ def resume(ctx: click.Context, name: str) -> None:
 
 @click.command(short_help="Change how many calls run at once.")
 @click.argument("name")
-@click.argument("workers", type=click.IntRange(min=1))
+@click.argument("workers", type=WORKERS, metavar="N|auto")
 @server_options
 @click.pass_context
-def scale(ctx: click.Context, name: str, workers: int) -> None:
-    """Let WORKERS calls of a model run at once. Example: llms models scale gpt-4o-mini 16."""
-    _steer(here(ctx), name, "scale", {"max_workers": workers}, f"may run {workers} calls at once.")
+def scale(ctx: click.Context, name: str, workers: int | str) -> None:
+    """Let so many calls of a model run at once; auto has it found. Example: llms models scale gpt-4o-mini 16."""
+    told = "finds by itself how many calls run at once." if workers == "auto" else f"may run {workers} calls at once."
+    _steer(here(ctx), name, "scale", {"max_workers": workers}, told)
 
 
 def _steer(invocation: Invocation, name: str, verb: str, body: dict[str, Any] | None, told: str) -> None:

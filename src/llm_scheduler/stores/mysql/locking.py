@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from llm_scheduler.stores import cache_statements, fallback_statements, statements
+from llm_scheduler.stores.portable import states
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -49,6 +50,7 @@ INFORMING: Final = frozenset(
         statements.SELECT_TENANTS,
         statements.SELECT_STOPS,
         statements.KEY_IN_USE,
+        states.SELECT_STATE,  # judged by the UPDATE before it
         statements.OLD_ACTIONS,  # judged again by the DELETE
         cache_statements.SELECT_ENTRIES,  # held before they are judged by
         cache_statements.SELECT_WISHES,

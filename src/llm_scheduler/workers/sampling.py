@@ -1,0 +1,51 @@
+"""What a call tells the controller of concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from llm_scheduler.ports.provider import Fault
+from llm_scheduler.scheduling.concurrency import Outcome, Sample
+from llm_scheduler.services.concurrency import REFUSED_HOLD_S, is_no_room
+
+if TYPE_CHECKING:
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.ports.provider import Answer, ProviderError
+    from llm_scheduler.workers.tools import Tools
+
+
+class Timed:
+    """One call of a model, from now on."""
+
+    __slots__ = ("_at", "_began_s", "_model", "_tools")
+
+    def __init__(self, tools: Tools, model: Model) -> None:
+        self._tools, self._model = tools, model
+        self._at, self._began_s = tools.clock.now(), tools.clock.monotonic_s()
+
+    def answered(self, answer: Answer) -> None:
+        """It gave an answer."""
+        usage = answer.usage
+        self._note(Sample(self._at, self._ms(), answer.ttft_ms, usage.prompt_tokens, usage.completion_tokens))
+
+    async def refused(self, error: ProviderError) -> bool:
+        """It failed; whether for want of room, so that fewer calls at once are the remedy and no pause.
+
+        Returns when the slot may be given back: the next call would find no room either.
+        """
+        tools, latency_ms = self._tools, self._ms()
+        if not tools.concurrency.holds(self._model):
+            return False
+        if not is_no_room(error, latency_ms, tools.models.timeout_s(self._model)):
+            return False
+        self._note(Sample(self._at, latency_ms, None, 0, 0, Outcome.REFUSED))
+        if error.fault is Fault.LIMIT or error.code == "overloaded":
+            await asyncio.sleep(REFUSED_HOLD_S)
+        return True
+
+    def _ms(self) -> int:
+        return round((self._tools.clock.monotonic_s() - self._began_s) * 1000)
+
+    def _note(self, sample: Sample) -> None:
+        self._tools.concurrency.note(self._model, sample)
