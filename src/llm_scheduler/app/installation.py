@@ -18,15 +18,18 @@ from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
+from llm_scheduler.providers.pricelist import listed_prices
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
 from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
+from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -54,6 +57,8 @@ _OVERDUE_EVERY_S: Final = 1.0
 _STRAYS_EVERY_S: Final = 10.0
 _RETENTION_LOOK_S: Final = 5.0
 _RANGES_EVERY_S: Final = 60.0
+_HELD_EVERY_S: Final = 2.0
+_BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
 
@@ -104,7 +109,18 @@ class Installation(Adapters):
         self.catalogue = Catalogue(KINDS, settings.strategy)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
-        self.reloading = Reloading(self.models.load, self.configured)
+        self.prices = Prices(listed_prices, self.meter)
+        self.budgets = Budgets(
+            self.store,
+            self.prices,
+            self.catalogue,
+            self.broker,
+            self.feed,
+            self.meter,
+            self.clock,
+            self.configured,
+        )
+        self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.tasks = Tasks(self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock)
         self.tasks.max_input_bytes = settings.max_input_bytes
@@ -133,6 +149,8 @@ class Installation(Adapters):
             self.limits,
             self.loops.note_due,
         )
+        self.loops.also(_HELD_EVERY_S, self.budgets.release)
+        self.loops.also(_BUDGETS_EVERY_S, self.budgets.check)
         self.retention = self._make_retention()
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
         if self.retention is not None:
@@ -169,6 +187,8 @@ class Installation(Adapters):
             note_due=self.loops.note_due,
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self._note_lost,
+            budgets=self.budgets,
+            prices=self.prices,
         )
 
     def _note_lost(self) -> None:
@@ -182,6 +202,11 @@ class Installation(Adapters):
         self.meter.broker_up.set(1)
         self.meter.leading.set_function(lambda: self.loops.is_leading)
 
+    async def _load(self) -> None:
+        """Take over what is configured."""
+        await self.models.load()
+        await self.budgets.load()
+
     async def open(self) -> None:
         """Open the record, build the index if it is lost, start working.
 
@@ -192,7 +217,7 @@ class Installation(Adapters):
         await self.channel.open()
         if isinstance(self.feed, SharedFeed):
             await self.feed.open()
-        await self.models.load()
+        await self._load()
         if not self.settings.is_cluster:
             # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
             await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)

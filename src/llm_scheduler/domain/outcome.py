@@ -47,3 +47,7 @@ class Ended:
     """Of the model's config that was used. If the task was submitted under another one, its answer is not
     stored for later tasks; None = not known to differ."""
     endpoint: str | None = None
+    is_reserved: bool = False
+    """Budgets put money aside for this attempt; it is given back, but for the charge."""
+    charge_microusd: int | None = 0
+    """What the budgets pay. None: all that was put aside, since nobody knows what the call cost."""

@@ -40,6 +40,7 @@ class ProviderError(Exception):
         http_status: of the answer, if there was one.
         retry_after_s: what the provider asked for.
         usage: tokens spent all the same, as far as known.
+        was_sent: whether the request may have reached the provider.
     """
 
     def __init__(  # noqa: PLR0913 - the facts of an error
@@ -52,11 +53,12 @@ class ProviderError(Exception):
         http_status: int | None = None,
         retry_after_s: float | None = None,
         usage: Usage | None = None,
+        was_sent: bool = True,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.is_retryable, self.fault = code, message, is_retryable, fault
         self.http_status, self.retry_after_s = http_status, retry_after_s
-        self.usage = usage or Usage()
+        self.usage, self.was_sent = usage or Usage(), was_sent
 
 
 @dataclass(frozen=True, slots=True)

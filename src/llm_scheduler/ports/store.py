@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
+from llm_scheduler.ports.money import MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_scheduler.domain.budget import Tariff, Told
     from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.model import Model, Tenant
@@ -44,6 +46,8 @@ class StartOrder(NamedTuple):
     task_id: TaskId
     expected_attempt: int
     endpoint: str | None = None
+    tariff: Tariff | None = None
+    """For a tenant that has budgets; None: nothing is reserved."""
 
 
 class StartedTask(NamedTuple):
@@ -70,6 +74,20 @@ class StartedTask(NamedTuple):
     key_id: int | None = None
     options: TaskOptions = NO_OPTIONS
     endpoint: str | None = None
+    reserved_microusd: int = 0
+    """What every budget that covers it has put aside for this attempt."""
+    denied_by: str | None = None
+    """A budget that covers it while its price is unknown: the call is not to be made."""
+
+
+class HeldTask(NamedTuple):
+    """No START: a budget had no room. The task waits as HELD."""
+
+    task_id: TaskId
+    tenant_id: TenantId
+    model_id: ModelId
+    attempt: int
+    told: tuple[Told, ...] = ()
 
 
 class Moved(NamedTuple):
@@ -89,6 +107,8 @@ class Recorded(NamedTuple):
     status: Status
     """The task's, now."""
     followers: Followers = Followers()
+    told: tuple[Told, ...] = ()
+    """Budgets that came to a mark by this end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,8 +165,14 @@ class TaskMoves(Protocol):
         """
         ...
 
-    async def start(self, session_id: SessionId, orders: Sequence[StartOrder]) -> Sequence[StartedTask | None]:
-        """Record START for each; None where it lost (cancelled, other attempt, session not alive)."""
+    async def start(
+        self, session_id: SessionId, orders: Sequence[StartOrder]
+    ) -> Sequence[StartedTask | HeldTask | None]:
+        """Record START for each; None where it lost (cancelled, other attempt, session not alive).
+
+        With a tariff, the most that the call may cost is put aside in every budget that covers it, or in none: then
+        the task is HELD.
+        """
         ...
 
     async def record(self, ended: Ended) -> Recorded:
@@ -356,7 +382,17 @@ class StatsReads(Protocol):
 
 
 class Store(
-    TaskMoves, Answers, SessionMoves, ModelMoves, TaskReads, StatsReads, Actions, Replies, RetentionMoves, Protocol
+    TaskMoves,
+    Answers,
+    SessionMoves,
+    ModelMoves,
+    MoneyMoves,
+    TaskReads,
+    StatsReads,
+    Actions,
+    Replies,
+    RetentionMoves,
+    Protocol,
 ):
     """Everything of one installation's record."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -16,6 +17,7 @@ from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
+from llm_scheduler.services.costs import Fate, fate_of_answer, fate_of_error, priced
 from llm_scheduler.services.following import Following
 from llm_scheduler.services.running import Why
 
@@ -43,6 +45,7 @@ class Attempt:
 
     __slots__ = (
         "_claim",
+        "_fate",
         "_is_calling",
         "_model",
         "_session_id",
@@ -59,6 +62,7 @@ class Attempt:
         self._task: asyncio.Task[None] | None = None
         self._is_calling = False
         self._why: Why | None = None
+        self._fate = Fate()
         self.overdue_at_s = float("inf")
 
     @property
@@ -90,6 +94,8 @@ class Attempt:
         seconds = 0.0
         try:
             ended = await self._ended()
+            if ended is not None:
+                ended = await priced(ended, self._fate, self._started, self._model, tools.prices)
             seconds = tools.clock.monotonic_s() - began_s
             if ended is not None:
                 recorded = await self._record(ended)
@@ -117,6 +123,7 @@ class Attempt:
         try:
             answer = await self._call()
         except ProviderError as error:
+            self._fate = fate_of_error(error, was_called=self._fate.was_called)
             if error.fault is Fault.LIMIT:
                 await self._throttle(error)
             return outcomes.failed(started, self._session_id, clock.now(), error, self._model, self._tools.rng)
@@ -125,12 +132,14 @@ class Attempt:
         except Exception:  # noqa: BLE001 - the outermost place, logged
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
             return outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
+        self._fate = fate_of_answer(answer)
         self._tools.pauses.pop(self._model.id, None)
         try:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
         except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
-            return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
+            refused = outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
+            return replace(refused, usage=answer.usage)
 
     async def _call(self) -> Answer:
         tools, started = self._tools, self._started
@@ -146,7 +155,9 @@ class Attempt:
         call = Call(started.task_id, started.attempt, started.type, orjson.loads(started.input), timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
-        self._is_calling = True
+        if started.denied_by is not None:
+            raise outcomes.price_unknown(self._model, started.denied_by)
+        self._is_calling, self._fate = True, Fate(was_called=True)
         try:
             return await provider.call(call, self._delta)
         finally:
@@ -203,8 +214,15 @@ class Attempt:
                         return None
                     reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
                     _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
-                    ended = outcomes.unstorable(
+                    refused = outcomes.unstorable(
                         self._started, self._session_id, self._tools.clock.now(), reason, self._model
+                    )
+                    ended = replace(
+                        refused,
+                        usage=ended.usage,
+                        cost_microusd=ended.cost_microusd,
+                        is_reserved=ended.is_reserved,
+                        charge_microusd=ended.charge_microusd,
                     )
         finally:
             if is_held:
@@ -232,6 +250,8 @@ class Attempt:
         meter, name = self._tools.meter, self._model.name
         meter.attempt_ended(name, ended.outcome, seconds)
         meter.spent(name, ended.usage, ended.cost_microusd)
+        if recorded is not None:
+            self._tools.budgets.tell(recorded.told)
         if recorded is None or not recorded.is_accepted:
             return
         if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:

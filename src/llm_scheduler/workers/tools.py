@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import StartedTask, Store
+    from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.prices import Prices
     from llm_scheduler.services.running import RunningCalls
 
 
@@ -41,6 +43,8 @@ class Tools:
     """Whether this process still is that session: false once it was fenced."""
     note_lost: Callable[[], None]
     """Told when claims may have left the index without a START: the reconciler looks at once."""
+    budgets: Budgets
+    prices: Prices
     pauses: dict[ModelId, float] = field(default_factory=dict["ModelId", float])
     """Seconds of the last pause after a 429 without Retry-After, by model; doubles until a success."""
 

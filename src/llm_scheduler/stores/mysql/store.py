@@ -13,6 +13,7 @@ from llm_scheduler.stores.mysql.partitions import PartitionCalls
 from llm_scheduler.stores.mysql.readers import Readers
 from llm_scheduler.stores.mysql.replica import Replica
 from llm_scheduler.stores.mysql.server import Server
+from llm_scheduler.stores.portable.store_money import MoneyCalls
 from llm_scheduler.stores.portable.store_reads import ReadCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
 from llm_scheduler.stores.portable.store_tasks import TaskCalls
@@ -32,7 +33,7 @@ _APART: Final = ("submit", LOOSE, "record")
 """Kinds of moves that have a connection of their own, as far as the pool allows; one is left to read."""
 
 
-class MysqlStore(TaskCalls, TableCalls, ReadCalls, PartitionCalls):
+class MysqlStore(TaskCalls, TableCalls, MoneyCalls, ReadCalls, PartitionCalls):
     """The record that many processes share.
 
     Submits have a committer of their own, so that a bulk insert does not delay a START, and so have heartbeats,

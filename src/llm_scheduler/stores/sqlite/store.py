@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableError
 from llm_scheduler.stores import schema
 from llm_scheduler.stores.portable.kinds import touch
+from llm_scheduler.stores.portable.store_money import MoneyCalls
 from llm_scheduler.stores.portable.store_reads import ReadCalls
 from llm_scheduler.stores.portable.store_retention import RetentionCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SqliteStore(TaskCalls, TableCalls, ReadCalls, RetentionCalls):
+class SqliteStore(TaskCalls, TableCalls, MoneyCalls, ReadCalls, RetentionCalls):
     """The record in one file, written by one thread of one process."""
 
     def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:
