@@ -19,8 +19,11 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.forecast import Forecasts
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.prices import Prices
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
@@ -61,6 +64,9 @@ class Parts:
     feed: Feed
     meter: Meter
     clock: Clock
+    budgets: Budgets
+    prices: Prices
+    forecasts: Forecasts
     version: str
     check_key: Callable[[str], TenantId | None]
     readiness: Callable[[], Awaitable[Readiness]]

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
-from llm_scheduler.api.routes import actions, bulk, dead_letters, events, models, stats, system, tasks
+from llm_scheduler.api.routes import actions, budgets, bulk, dead_letters, events, models, prices, stats, system, tasks
 from llm_scheduler.api.switch import Switch
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     events.router,
     dead_letters.router,
     models.router,
+    budgets.router,
+    prices.router,
     stats.router,
     system.router,
 )

@@ -27,6 +27,7 @@ from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.prices import Prices
@@ -330,6 +331,9 @@ class Installation(Adapters):
                 feed=self.feed,
                 meter=self.meter,
                 clock=self.clock,
+                budgets=self.budgets,
+                prices=self.prices,
+                forecasts=Forecasts(self.catalogue, self.broker, self.budgets, self.prices, self.clock),
                 version=__version__,
                 check_key=self.check_key,
                 readiness=self.readiness,
