@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.contract import store_scene
@@ -14,8 +14,13 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, TaskId
 from llm_scheduler.domain.money import DEFAULT_TIER, Price, Rates
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome
-from llm_scheduler.ports.store import HeldTask, StartedTask, StartOrder
+from llm_scheduler.ports.money import HeldTask
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.services.budgets import new_budget
+from llm_scheduler.stores.sqlite.leaving import Source
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 scene = store_scene.scene
 TARIFF = Tariff({DEFAULT_TIER: Price(Rates(request_nanousd=100_000), source="test")}, {}, 0, 50)
@@ -385,3 +390,24 @@ async def test_a_price_of_the_same_tier_and_date_is_replaced(scene: Scene) -> No
     assert not await scene.store.remove_price(found[0].id, DEFAULT_TENANT)
     assert await scene.store.remove_price(found[0].id, None)
     assert len(await scene.store.prices()) == 1
+
+
+async def test_an_installation_that_moves_while_calls_are_open_has_spent_all_that_was_put_aside(tmp_path: Path) -> None:
+    """As after a crash: nobody can tell what they cost."""
+    async with store_scene.opened(store_scene.sqlite_store, tmp_path) as scene:
+        await budget(scene)
+        ids = await scene.submitted(3)
+        for one in ids:
+            await begin(scene, one)
+
+    source = Source(tmp_path / "record.db")
+    assert source.put_back(NOON) == 2
+    source.close()
+
+    async with store_scene.opened(store_scene.sqlite_store, tmp_path) as scene:
+        assert await purse(scene) == (200, 0)
+        assert await gap(scene) == (0, 0)
+        assert [await scene.status(one) for one in ids] == [Status.QUEUED, Status.QUEUED, Status.HELD]
+        [made] = await scene.store.budgets()
+        await scene.store.top_up(made.id, 1000)
+        assert len((await scene.store.release_held(None, 10)).tasks) == 1

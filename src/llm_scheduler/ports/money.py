@@ -7,12 +7,22 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llm_scheduler.domain.budget import Budget, PriceRow
-    from llm_scheduler.domain.ids import Millis, TaskId, TenantId
+    from llm_scheduler.domain.budget import Budget, PriceRow, Told
+    from llm_scheduler.domain.ids import Millis, ModelId, TaskId, TenantId
     from llm_scheduler.domain.task import WaitingTask
 
     Place = tuple[Millis, TaskId]
     """(eligible_at, id): where a walk over held tasks stands."""
+
+
+class HeldTask(NamedTuple):
+    """No START: a budget had no room. The task waits as HELD."""
+
+    task_id: TaskId
+    tenant_id: TenantId
+    model_id: ModelId
+    attempt: int
+    told: tuple[Told, ...] = ()
 
 
 class Released(NamedTuple):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
-from llm_scheduler.ports.money import MoneyMoves
+from llm_scheduler.ports.money import HeldTask, MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 
@@ -80,16 +80,6 @@ class StartedTask(NamedTuple):
     """A budget that covers it while its price is unknown: the call is not to be made."""
 
 
-class HeldTask(NamedTuple):
-    """No START: a budget had no room. The task waits as HELD."""
-
-    task_id: TaskId
-    tenant_id: TenantId
-    model_id: ModelId
-    attempt: int
-    told: tuple[Told, ...] = ()
-
-
 class Moved(NamedTuple):
     """A task was moved by someone else's hand (cancel, retry, sweep): what the index must learn."""
 
@@ -136,22 +126,6 @@ class Page(NamedTuple):
 
     items: tuple[Task, ...]
     next_cursor: str | None
-
-
-class ActionProgress(NamedTuple):
-    """A bulk action on everything that matches `filter`: JSON text, as the caller wrote it."""
-
-    id: int
-    action: str
-    filter: str
-    priority: int | None
-    status: str
-    """`running`, `completed` or `failed`."""
-    seen: int
-    changed: int
-    created_at: Millis
-    updated_at: Millis
-    error: str | None
 
 
 class TaskMoves(Protocol):

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
-    from llm_scheduler.ports.money import Place
-    from llm_scheduler.ports.store import HeldTask, Store
+    from llm_scheduler.ports.money import HeldTask, Place
+    from llm_scheduler.ports.store import Store
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.prices import Prices
 

@@ -10,7 +10,8 @@ import structlog
 from llm_scheduler.domain.errors import SchedulerError, StoreUnavailableError
 from llm_scheduler.domain.session import CLAIM_GRACE_S
 from llm_scheduler.ports.broker import Release
-from llm_scheduler.ports.store import HeldTask, StartedTask, StartOrder
+from llm_scheduler.ports.money import HeldTask
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.services.running import Why
 from llm_scheduler.workers.attempt import Attempt
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from llm_scheduler.ports.store import HeldTask, StartedTask
+from llm_scheduler.ports.money import HeldTask
+from llm_scheduler.ports.store import StartedTask
 from llm_scheduler.stores import lines, statements
 from llm_scheduler.stores.portable import money
 from llm_scheduler.stores.rows import unpacked_options

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import NewTask, TaskLog, WaitingTask
-    from llm_scheduler.ports.store import HeldTask, Moved, Recorded, StartedTask, StartOrder, Submitted
+    from llm_scheduler.ports.money import HeldTask
+    from llm_scheduler.ports.store import Moved, Recorded, StartedTask, StartOrder, Submitted
 
 SLICE: Final = 2_000
 """A submit that need not be atomic is cut, so that starts and outcomes get their turn between."""
