@@ -71,7 +71,12 @@ class Budgets:
         kept = None if self._cache is None else await self._cache.fetch(MONEY_KEY, self._packed)
         if kept is None:
             kept = await self._packed()
+        self._take(kept)
+
+    def _take(self, kept: bytes) -> None:
         tenants, prices = _unpacked(kept)
+        # Who has no budget any more may have tasks that one held.
+        self._may_hold = self._may_hold or not self._tenants <= frozenset(tenants)
         self._tenants = frozenset(tenants)
         self._prices.replace(prices)
 
@@ -84,9 +89,7 @@ class Budgets:
         """Every copy, here or elsewhere, is to go; this process knows at once."""
         if self._cache is not None:
             await self._cache.drop([MONEY_KEY])
-        tenants, prices = _unpacked(await self._packed())
-        self._tenants = frozenset(tenants)
-        self._prices.replace(prices)
+        self._take(await self._packed())
 
     async def tariffs(self, claims: Iterable[Claim]) -> Mapping[tuple[ModelId, TenantId], Tariff]:
         """For START: by model and tenant, of tenants that have budgets."""
