@@ -29,7 +29,7 @@ from llm_scheduler.domain.model import Model
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome, NewTask, Usage
-from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.stores.mysql import DatabaseClock, MysqlStore
 from llm_scheduler.stores.sqlite import SqliteStore
 
@@ -110,7 +110,7 @@ async def _lane(store: Store, session: SessionId, ids: list[TaskId]) -> None:
         orders = [StartOrder(task_id, 0) for task_id in ids[first : first + CLAIMS]]
         running = []
         for started in await store.start(session, orders):
-            assert started is not None
+            assert isinstance(started, StartedTask)
             end = Ended(
                 task_id=started.task_id,
                 tenant_id=started.tenant_id,

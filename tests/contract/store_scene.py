@@ -13,6 +13,7 @@ from llm_scheduler.domain.model import Model
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import AttemptOutcome, NewTask, Task, TaskError, Usage
+from llm_scheduler.ports.money import HeldTask
 from llm_scheduler.ports.store import Recorded, StartedTask, StartOrder, Store, TaskFilter
 from llm_scheduler.stores.mysql import MysqlStore
 from llm_scheduler.stores.sqlite import SqliteStore
@@ -72,7 +73,9 @@ class Scene:
 
     async def start(self, task_id: TaskId, expected: int = 0, session: SessionId | None = None) -> StartedTask | None:
         orders = [StartOrder(task_id, expected)]
-        return (await self.store.start(session or self.session, orders))[0]
+        [answer] = await self.store.start(session or self.session, orders)
+        assert not isinstance(answer, HeldTask)
+        return answer
 
     async def started(self, task_id: TaskId, expected: int = 0, session: SessionId | None = None) -> StartedTask:
         won = await self.start(task_id, expected, session)

@@ -50,9 +50,11 @@ class Intake:
         caller: whose tasks they become.
         key: the request's idempotency key; a line without its own gets `key:line`.
         is_atomic: nothing is recorded before `finish`, and then all or nothing.
+        is_dry: nothing is recorded at all; `checked` has what would be.
     """
 
-    def __init__(self, caller: Caller, key: str | None, *, is_atomic: bool) -> None:
+    def __init__(self, caller: Caller, key: str | None, *, is_atomic: bool, is_dry: bool = False) -> None:
+        self._is_dry = is_dry
         self._submissions, self._tenant_id = caller.parts.submissions, caller.tenant_id
         self._key, self._is_atomic = key, is_atomic
         self._waiting: list[Numbered] = []
@@ -109,7 +111,7 @@ class Intake:
         Raises:
             StoreUnavailableError: the record cannot be written; counts say what is in it.
         """
-        if self._is_atomic or len(self._waiting) < BATCH:
+        if self._is_atomic or self._is_dry or len(self._waiting) < BATCH:
             await asyncio.sleep(0)
             return
         await self._settle()
@@ -118,12 +120,19 @@ class Intake:
         # Begin the commit now, so that it runs while the next lines are parsed.
         await asyncio.sleep(0)
 
+    @property
+    def checked(self) -> list[NewTask]:
+        """Tasks that can be taken, and are not handed to the record yet."""
+        return [item.task for item in self._waiting]
+
     async def finish(self) -> None:
         """Record what is left; an atomic request is recorded here, in one piece.
 
         Raises:
             SchedulerError: of an atomic request, or StoreUnavailableError.
         """
+        if self._is_dry:
+            return
         await self._settle()
         batch, self._waiting = self._waiting, []
         if not batch or (self._is_atomic and self.rejected_total):

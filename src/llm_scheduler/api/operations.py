@@ -14,6 +14,7 @@ from llm_scheduler.api.errors import TITLES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from types import UnionType
 
     from pydantic import BaseModel
     from starlette.types import Receive, Scope, Send
@@ -25,8 +26,10 @@ _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
+    "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
+    "budget": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the budget."},
 }
 _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
     "Idempotency-Key": {
@@ -45,6 +48,7 @@ class Tag(StrEnum):
     TASKS = "Tasks"
     DEAD_LETTERS = "Dead letters"
     MODELS = "Models"
+    MONEY = "Money"
     STATS = "Statistics"
     SYSTEM = "System"
 
@@ -53,6 +57,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.TASKS: "One task is one call to a model: submit it, watch it, cancel it, run it again.",
     Tag.DEAD_LETTERS: "Failed tasks that nobody will try again by itself: requeue or discard them.",
     Tag.MODELS: "Where calls go, and the limits they go within.",
+    Tag.MONEY: "What calls cost, and how much may be spent.",
     Tag.STATS: "Figures for people and dashboards.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
@@ -79,7 +84,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
     tag: Tag,
     summary: str,
     *,
-    answers: Mapping[int, type[BaseModel] | str],
+    answers: Mapping[int, type[BaseModel] | UnionType | str],
     problems: Sequence[int] = (),
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
@@ -133,7 +138,7 @@ def path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _described(status: int, answer: type[BaseModel] | str, media: str | None) -> dict[str, Any]:
+def _described(status: int, answer: type[BaseModel] | UnionType | str, media: str | None) -> dict[str, Any]:
     if not isinstance(answer, str):
         return {"description": TITLES[status], "model": answer}
     content: dict[str, Any] = (

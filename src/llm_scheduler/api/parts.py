@@ -19,11 +19,14 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.extensions import PluginState
+    from llm_scheduler.services.forecast import Forecasts
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.prices import Prices
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
@@ -66,6 +69,9 @@ class Parts:
     meter: Meter
     learning: Learning
     clock: Clock
+    budgets: Budgets
+    prices: Prices
+    forecasts: Forecasts
     version: str
     check_key: Callable[[str], TenantId | None]
     readiness: Callable[[], Awaitable[Readiness]]

@@ -12,6 +12,7 @@ from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
 from llm_scheduler.api.routes import (
     actions,
+    budgets,
     bulk,
     dead_letters,
     endpoints,
@@ -19,6 +20,7 @@ from llm_scheduler.api.routes import (
     models,
     plugins,
     predictions,
+    prices,
     stats,
     system,
     tasks,
@@ -44,6 +46,8 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     endpoints.router,
     models.router,
     plugins.router,
+    budgets.router,
+    prices.router,
     stats.router,
     system.router,
 )

@@ -18,6 +18,7 @@ from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
+from llm_scheduler.providers.pricelist import listed_prices
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
@@ -25,15 +26,18 @@ from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.backlogs import Backlogs
+from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.concurrency import Concurrency
 from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
 from llm_scheduler.services.diverting import Diverting
 from llm_scheduler.services.endpoints import Endpoints
+from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.pacing import Pacer
+from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -61,6 +65,8 @@ _OVERDUE_EVERY_S: Final = 1.0
 _STRAYS_EVERY_S: Final = 10.0
 _RETENTION_LOOK_S: Final = 5.0
 _RANGES_EVERY_S: Final = 60.0
+_HELD_EVERY_S: Final = 2.0
+_BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
 
@@ -119,7 +125,9 @@ class Installation(Adapters):
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.endpoints = Endpoints(self.models, self.broker)
-        self.reloading = Reloading(self.models.load, self.configured)
+        self.prices = Prices(listed_prices, self.meter)
+        self.budgets = self._make_budgets()
+        self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
         self.catalogue.service_s, self.catalogue.output_tokens = self.learning.service_s, self.learning.output_tokens
@@ -165,15 +173,31 @@ class Installation(Adapters):
         self.retention = self._make_retention()
         self._add_sweeps()
         tools = self._tools()
-        self.worker = Worker(tools, self.heartbeat, settings.max_running, self._lanes)
-        self.strays = Strays(tools, self.heartbeat)
+        self.worker, self.strays = (
+            Worker(tools, self.heartbeat, settings.max_running, self._lanes),
+            Strays(tools, self.heartbeat),
+        )
         self.stopping = asyncio.Event()
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
 
+    def _make_budgets(self) -> Budgets:
+        return Budgets(
+            self.store,
+            self.prices,
+            self.catalogue,
+            self.broker,
+            self.feed,
+            self.meter,
+            self.clock,
+            self.configured,
+        )
+
     def _add_sweeps(self) -> None:
         """What the leader does now and then beside the loops' own steps."""
+        self.loops.also(_HELD_EVERY_S, self.budgets.release)
+        self.loops.also(_BUDGETS_EVERY_S, self.budgets.check)
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
         self.loops.also(FORGET_EVERY_S, self.learning.forget)
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
@@ -212,6 +236,8 @@ class Installation(Adapters):
             is_current=lambda session_id: self.heartbeat.session_id == session_id,
             note_lost=self._note_lost,
             pacer=Pacer(self.broker, self.clock, self.meter, rng),
+            budgets=self.budgets,
+            prices=self.prices,
         )
 
     def _note_lost(self) -> None:
@@ -225,6 +251,11 @@ class Installation(Adapters):
         self.meter.broker_up.set(1)
         self.meter.leading.set_function(lambda: self.loops.is_leading)
 
+    async def _load(self) -> None:
+        """Take over what is configured."""
+        await self.models.load()
+        await self.budgets.load()
+
     async def open(self) -> None:
         """Open the record, build the index if it is lost, start working.
 
@@ -235,7 +266,7 @@ class Installation(Adapters):
         await self.channel.open()
         if isinstance(self.feed, SharedFeed):
             await self.feed.open()
-        await self.models.load()
+        await self._load()
         await self.learning.load()
         if not self.settings.is_cluster:
             # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
@@ -363,6 +394,9 @@ class Installation(Adapters):
                 meter=self.meter,
                 learning=self.learning,
                 clock=self.clock,
+                budgets=self.budgets,
+                prices=self.prices,
+                forecasts=Forecasts(self.catalogue, self.broker, self.budgets, self.prices, self.clock),
                 version=__version__,
                 check_key=self.check_key,
                 readiness=self.readiness,

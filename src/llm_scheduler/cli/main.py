@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "tasks": Entry("llm_scheduler.cli.tasks.group:tasks", "List, show, follow, cancel and retry tasks."),
     "models": Entry("llm_scheduler.cli.models.group:models", "Register, test, pause and scale models."),
     "plugins": Entry("llm_scheduler.cli.plugins:plugins", "List what installed packages add."),
+    "budgets": Entry("llm_scheduler.cli.budgets:budgets", "Bound what may be spent; top budgets up."),
+    "prices": Entry("llm_scheduler.cli.prices:prices", "See, set and import what calls cost."),
     "dlq": Entry("llm_scheduler.cli.dlq:dlq", "Look at dead letters; requeue or discard them."),
     "top": Entry("llm_scheduler.cli.top:top", "Watch the queue live."),
     "doctor": Entry("llm_scheduler.cli.doctor:doctor", "Check this installation and say what to mend."),

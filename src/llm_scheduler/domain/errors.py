@@ -105,6 +105,33 @@ class EndpointTakenError(ConflictError):
         super().__init__(f"Model '{model}' has an endpoint '{name}' already; PATCH it or choose another name.")
 
 
+class BudgetNotFoundError(NotFoundError):
+    """No such budget."""
+
+    code = "budget_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no budget '{name[:100]}'. List them: GET /api/v1/budgets.")
+
+
+class PriceNotFoundError(NotFoundError):
+    """No such price override."""
+
+    code = "price_not_found"
+
+    def __init__(self, price_id: int) -> None:
+        super().__init__(f"There is no price override {price_id}. List them: GET /api/v1/prices.")
+
+
+class BudgetNameTakenError(ConflictError):
+    """Another budget has that name."""
+
+    code = "budget_name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"A budget named '{name}' exists already; PATCH it or choose another name.")
+
+
 class ModelInUseError(ConflictError):
     """A model with unfinished tasks cannot be deleted."""
 

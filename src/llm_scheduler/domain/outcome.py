@@ -52,3 +52,7 @@ class Ended:
     next_model_id: ModelId | None = None
     next_options: TaskOptions | None = None
     note: str | None = None
+    is_reserved: bool = False
+    """Budgets put money aside for this attempt; it is given back, but for the charge."""
+    charge_microusd: int | None = 0
+    """What the budgets pay. None: all that was put aside, since nobody knows what the call cost."""

@@ -21,10 +21,16 @@ MEDIUM: Final = 5
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that one call used, as the provider counted them."""
+    """Tokens that one call used, as the provider counted them.
+
+    `cached_tokens` of the prompt were read from the provider's prompt cache, `cache_write_tokens` written into it:
+    both are among `prompt_tokens`, and priced apart.
+    """
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
     @property
     def total_tokens(self) -> int:

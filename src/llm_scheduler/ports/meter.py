@@ -35,6 +35,18 @@ class Meter(Protocol):
         """A call brought that many tokens where others had been expected, at least one."""
         ...
 
+    def unpriced(self, model: str) -> None:
+        """A call used tokens whose price nobody knows: its cost is counted as nothing."""
+        ...
+
+    def budget_told(self, percent: int) -> None:
+        """A budget came to the mark of so many per cent."""
+        ...
+
+    def observe_budgets(self, reserved_microusd: int, gap_microusd: int) -> None:
+        """What budgets have put aside, and by how much that differs from the reservations of open attempts."""
+        ...
+
     def task_ended(self, model: str, is_success: bool) -> None:
         """A task reached a terminal status by running."""
         ...

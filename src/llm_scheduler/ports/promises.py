@@ -2,13 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_scheduler.domain.ids import TenantId
-    from llm_scheduler.ports.store import ActionProgress
+    from llm_scheduler.domain.ids import Millis, TenantId
+
+
+class ActionProgress(NamedTuple):
+    """A bulk action on everything that matches `filter`: JSON text, as the caller wrote it."""
+
+    id: int
+    action: str
+    filter: str
+    priority: int | None
+    status: str
+    """`running`, `completed` or `failed`."""
+    seen: int
+    changed: int
+    created_at: Millis
+    updated_at: Millis
+    error: str | None
 
 
 class Actions(Protocol):

@@ -64,6 +64,7 @@ class ProviderError(Exception):
         retry_after_s: what the provider asked for.
         usage: tokens spent all the same, as far as known.
         allowance: what is left of the provider's limits, as far as the answer said so.
+        was_sent: whether the request may have reached the provider.
     """
 
     def __init__(  # noqa: PLR0913 - the facts of an error
@@ -77,11 +78,12 @@ class ProviderError(Exception):
         retry_after_s: float | None = None,
         usage: Usage | None = None,
         allowance: Allowance = NO_ALLOWANCE,
+        was_sent: bool = True,
     ) -> None:
         super().__init__(message)
         self.code, self.message, self.is_retryable, self.fault = code, message, is_retryable, fault
         self.http_status, self.retry_after_s = http_status, retry_after_s
-        self.usage, self.allowance = usage or Usage(), allowance
+        self.usage, self.allowance, self.was_sent = usage or Usage(), allowance, was_sent
 
 
 @dataclass(frozen=True, slots=True)

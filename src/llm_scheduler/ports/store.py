@@ -13,6 +13,7 @@ from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.diverting import Diverting
 from llm_scheduler.ports.learned import LearnedMoves
+from llm_scheduler.ports.money import HeldTask, MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 from llm_scheduler.ports.states import States
@@ -20,6 +21,7 @@ from llm_scheduler.ports.states import States
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from llm_scheduler.domain.budget import Tariff, Told
     from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.model import Model, Tenant
@@ -48,6 +50,8 @@ class StartOrder(NamedTuple):
     expected_attempt: int
     endpoint: str | None = None
     model_id: ModelId | None = None
+    tariff: Tariff | None = None
+    """For a tenant that has budgets; None: nothing is reserved."""
 
 
 class StartedTask(NamedTuple):
@@ -74,6 +78,10 @@ class StartedTask(NamedTuple):
     key_id: int | None = None
     options: TaskOptions = NO_OPTIONS
     endpoint: str | None = None
+    reserved_microusd: int = 0
+    """What every budget that covers it has put aside for this attempt."""
+    denied_by: str | None = None
+    """A budget that covers it while its price is unknown: the call is not to be made."""
 
 
 class Moved(NamedTuple):
@@ -96,6 +104,8 @@ class Recorded(NamedTuple):
     status: Status
     """The task's, now."""
     followers: Followers = Followers()
+    told: tuple[Told, ...] = ()
+    """Budgets that came to a mark by this end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,22 +135,6 @@ class Page(NamedTuple):
     next_cursor: str | None
 
 
-class ActionProgress(NamedTuple):
-    """A bulk action on everything that matches `filter`: JSON text, as the caller wrote it."""
-
-    id: int
-    action: str
-    filter: str
-    priority: int | None
-    status: str
-    """`running`, `completed` or `failed`."""
-    seen: int
-    changed: int
-    created_at: Millis
-    updated_at: Millis
-    error: str | None
-
-
 class TaskMoves(Diverting, Protocol):
     """The life of tasks."""
 
@@ -152,8 +146,14 @@ class TaskMoves(Diverting, Protocol):
         """
         ...
 
-    async def start(self, session_id: SessionId, orders: Sequence[StartOrder]) -> Sequence[StartedTask | None]:
-        """Record START for each; None where it lost (cancelled, other attempt, session not alive)."""
+    async def start(
+        self, session_id: SessionId, orders: Sequence[StartOrder]
+    ) -> Sequence[StartedTask | HeldTask | None]:
+        """Record START for each; None where it lost (cancelled, other attempt, session not alive).
+
+        With a tariff, the most that the call may cost is put aside in every budget that covers it, or in none: then
+        the task is HELD.
+        """
         ...
 
     async def record(self, ended: Ended) -> Recorded:
@@ -368,6 +368,7 @@ class Store(
     Answers,
     SessionMoves,
     ModelMoves,
+    MoneyMoves,
     TaskReads,
     StatsReads,
     Actions,

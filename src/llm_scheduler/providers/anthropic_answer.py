@@ -12,6 +12,7 @@ from llm_scheduler.ports.provider import Answer
 from llm_scheduler.providers.tokens import estimated_prompt_tokens
 
 _PROMPT_COUNTS: Final = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+_CACHE_COUNTS: Final = ("cache_read_input_tokens", "cache_creation_input_tokens")
 _PIECES: Final[Mapping[str, tuple[str, str]]] = {
     "text_delta": ("text", "text"),
     "thinking_delta": ("thinking", "thinking"),
@@ -75,7 +76,8 @@ class MessageAssembly:
         said = _number(counted.get("output_tokens"))
         if not self.is_complete or not said:
             said = max(said, estimated_prompt_tokens({"input": self._ended_blocks()}))
-        return Usage(prompt or estimated_prompt_tokens(self._body), said)
+        cached, written = (_number(counted.get(name)) for name in _CACHE_COUNTS)
+        return Usage(prompt or estimated_prompt_tokens(self._body), said, cached, written)
 
     def answer(self, ttft_ms: int | None) -> Answer:
         """The whole."""

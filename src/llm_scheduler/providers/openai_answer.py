@@ -191,7 +191,16 @@ class EmbeddingAssembly:
 
 def usage_of(usage: Mapping[str, Any]) -> Usage:
     """Tokens out of OpenAI's usage object."""
-    return Usage(_count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens")))
+    details = usage.get("prompt_tokens_details")
+    parts: Mapping[str, Any] = details if isinstance(details, Mapping) else {}
+    # DeepSeek and Moonshot count hits of their caches at the top.
+    cached = parts.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens")
+    return Usage(
+        _count(usage.get("prompt_tokens")),
+        _count(usage.get("completion_tokens")),
+        _count(cached),
+        _count(parts.get("cache_write_tokens")),
+    )
 
 
 def usage_object(usage: Usage) -> dict[str, int]:

@@ -147,7 +147,9 @@ class Upstream:
         if isinstance(error, aiohttp.ClientResponseError):
             return error_of("bad_response", f"{host} does not answer in HTTP")
         said = masked(str(error) or type(error).__name__, self.secrets)
-        return error_of("connection_failed", f"no connection to {host}: {said}")
+        failed = error_of("connection_failed", f"no connection to {host}: {said}")
+        failed.was_sent = not isinstance(error, aiohttp.ClientConnectorError)
+        return failed
 
 
 async def _read(response: aiohttp.ClientResponse, sink: Sink) -> bool:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import TaskId
-    from llm_scheduler.ports.store import ActionProgress, Store, TaskFilter
+    from llm_scheduler.ports.promises import ActionProgress
+    from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.tasks import Tasks
 
 PAGE: Final = 500

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
+from llm_scheduler.domain.budget import PRICE_UNKNOWN
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.retry import RetryPolicy
@@ -146,6 +147,17 @@ def broken(started: StartedTask, session_id: SessionId, ended_at: Millis, model:
         fault=Fault.PROVIDER,
     )
     return failed(started, session_id, ended_at, error, model, rng)
+
+
+def price_unknown(model: Model, budget: str) -> ProviderError:
+    """A budget covers the call, and nobody knows what it costs: it is not made."""
+    return ProviderError(
+        PRICE_UNKNOWN,
+        f"Budget '{budget}' covers this call, and the price of model '{model.name}' is not known. Give it one "
+        "(PUT /api/v1/prices), or set the model's unknown_price to 'free' or 'assume'; then queue the task again.",
+        is_retryable=False,
+        fault=Fault.SETUP,
+    )
 
 
 def unstorable(started: StartedTask, session_id: SessionId, ended_at: Millis, reason: str, model: Model) -> Ended:

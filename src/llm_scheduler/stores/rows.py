@@ -26,7 +26,8 @@ from llm_scheduler.domain.task import (
     Usage,
     WaitingTask,
 )
-from llm_scheduler.ports.store import ActionProgress, Moved
+from llm_scheduler.ports.promises import ActionProgress
+from llm_scheduler.ports.store import Moved
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

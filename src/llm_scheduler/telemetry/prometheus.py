@@ -57,6 +57,14 @@ class PrometheusMeter:
             "provider_tokens_total", "Tokens by direction", ["model", "direction"], registry=registry
         )
         self._cost = Counter("cost_microusd_total", "Cost in micro-USD", ["model"], registry=registry)
+        self._unpriced = Counter(
+            "unpriced_calls_total", "Calls whose price is unknown, counted as free", ["model"], registry=registry
+        )
+        self._told = Counter("budget_marks_total", "Budgets that came to a mark", ["percent"], registry=registry)
+        self._reserved = Gauge("budget_reserved_microusd", "Put aside for open attempts", registry=registry)
+        self._gap = Gauge(
+            "budget_reservation_gap_microusd", "Reserved, less reservations of open attempts: 0", registry=registry
+        )
         self._batches = Histogram(
             "commit_batch_size", "Operations of one group commit", buckets=_BATCHES, registry=registry
         )
@@ -166,6 +174,19 @@ class PrometheusMeter:
     def predicted(self, model: str, expected_tokens: int, actual_tokens: int) -> None:
         """A call brought so many tokens where others were expected."""
         self._errors.labels(model).observe(abs(actual_tokens - expected_tokens) / max(1, expected_tokens))
+
+    def unpriced(self, model: str) -> None:
+        """A call of unknown cost."""
+        self._unpriced.labels(model).inc()
+
+    def budget_told(self, percent: int) -> None:
+        """A budget came to a mark."""
+        self._told.labels(str(percent)).inc()
+
+    def observe_budgets(self, reserved_microusd: int, gap_microusd: int) -> None:
+        """Set the gauges of reservations."""
+        self._reserved.set(reserved_microusd)
+        self._gap.set(gap_microusd)
 
     def task_ended(self, model: str, is_success: bool) -> None:
         """A task reached the end by running."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -22,6 +23,7 @@ from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
+from llm_scheduler.services.costs import Fate, fate_of_answer, fate_of_error, priced
 from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.fallback import moved_on
 from llm_scheduler.services.following import Following
@@ -57,6 +59,7 @@ class Attempt:
 
     __slots__ = (
         "_claim",
+        "_fate",
         "_is_calling",
         "_is_theirs",
         "_model",
@@ -79,6 +82,7 @@ class Attempt:
         self._is_theirs = False
         self._why: Why | None = None
         self._size: RequestSize | None = None
+        self._fate = Fate()
         self.overdue_at_s = float("inf")
 
     @property
@@ -110,6 +114,8 @@ class Attempt:
         seconds = 0.0
         try:
             ended = await self._ended()
+            if ended is not None:
+                ended = await priced(ended, self._fate, self._started, self._model, tools.prices)
             seconds = tools.clock.monotonic_s() - began_s
             if ended is not None:
                 recorded = await self._record(ended)
@@ -139,6 +145,7 @@ class Attempt:
         try:
             answer = await self._call()
         except ProviderError as error:
+            self._fate = fate_of_error(error, was_called=self._fate.was_called)
             return await self._after_error(error, sent_at_s, timed)
         except EndpointNotFoundError as error:
             gone = ProviderError("endpoint_gone", str(error), is_retryable=True, fault=Fault.SETUP)
@@ -149,6 +156,7 @@ class Attempt:
             _log.exception("call_broke", task_id=started.task_id, model=self._model.name)
             broken = outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
             return self._tried_again_or_moved(broken)
+        self._fate = fate_of_answer(answer)
         await pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
         self._tools.refusing.forget(self._way)
         timed.answered(answer)
@@ -156,7 +164,8 @@ class Attempt:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
         except TypeError as error:  # orjson's, for what cannot be written: nested too deeply, not text
-            return outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
+            refused = outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
+            return replace(refused, usage=answer.usage)
 
     async def _after_error(self, error: ProviderError, sent_at_s: float, timed: Timed) -> Ended:
         tools, started, now = self._tools, self._started, self._tools.clock.now()
@@ -209,7 +218,9 @@ class Attempt:
         call = Call(started.task_id, started.attempt, wire_type, wired, timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
-        self._is_calling = True
+        if started.denied_by is not None:
+            raise outcomes.price_unknown(self._model, started.denied_by)
+        self._is_calling, self._fate = True, Fate(was_called=True)
         tools.retries[self._model.id].called(tools.clock.monotonic_s())
         try:
             answer = await provider.call(call, self._delta)
@@ -263,8 +274,15 @@ class Attempt:
                         return None
                     reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
                     _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
-                    ended = outcomes.unstorable(
+                    refused = outcomes.unstorable(
                         self._started, self._session_id, self._tools.clock.now(), reason, self._model
+                    )
+                    ended = replace(
+                        refused,
+                        usage=ended.usage,
+                        cost_microusd=ended.cost_microusd,
+                        is_reserved=ended.is_reserved,
+                        charge_microusd=ended.charge_microusd,
                     )
         finally:
             if is_held:
@@ -307,6 +325,8 @@ class Attempt:
         meter.spent(name, ended.usage, ended.cost_microusd)
         if ended.outcome is AttemptOutcome.COMPLETED and self._size is not None:
             self._tools.learning.learn(self._started, name, self._size, ended.usage, seconds)
+        if recorded is not None:
+            self._tools.budgets.tell(recorded.told)
         if recorded is None or not recorded.is_accepted:
             return
         if recorded.status is Status.COMPLETED or recorded.status is Status.FAILED:

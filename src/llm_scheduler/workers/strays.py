@@ -71,6 +71,7 @@ class Strays:
             now,
             AttemptOutcome.RETURNED,
             Status.QUEUED,
+            is_reserved=True,  # perhaps; no call was made, so nothing is charged
         )
         recorded = await self._tools.store.record(ended)
         claim = Claim(task.id, task.model_id, task.tenant_id, task.attempt - 1, task.est_tokens)

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import StartedTask, Store
+    from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.concurrency import Concurrency
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.pacing import Pacer
+    from llm_scheduler.services.prices import Prices
     from llm_scheduler.services.running import RunningCalls
 
 
@@ -51,6 +53,8 @@ class Tools:
     """Told when claims may have left the index without a START: the reconciler looks at once."""
     pacer: Pacer
     """Learns from every answer how fast its gate may go on."""
+    budgets: Budgets
+    prices: Prices
     refusing: Refusing = field(default_factory=Refusing)
     retries: defaultdict[ModelId, RetryBudget] = field(default_factory=lambda: defaultdict(RetryBudget))
     """Of this process: what others retry is theirs to bound."""

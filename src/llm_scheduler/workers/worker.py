@@ -10,7 +10,8 @@ import structlog
 from llm_scheduler.domain.errors import SchedulerError, StoreUnavailableError
 from llm_scheduler.domain.session import CLAIM_GRACE_S
 from llm_scheduler.ports.broker import Release
-from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.ports.money import HeldTask
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.services.running import Why
 from llm_scheduler.workers.attempt import Attempt
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import ModelId, SessionId
     from llm_scheduler.ports.broker import Claim
-    from llm_scheduler.ports.store import StartedTask
     from llm_scheduler.workers.heartbeat import Heartbeat
     from llm_scheduler.workers.tools import Tools
 
@@ -112,7 +112,13 @@ class Worker:
             claims = await self._of_known_ways(claims)
             if not claims:
                 return
-            orders = [StartOrder(claim.task_id, claim.attempt, claim.endpoint, claim.lane) for claim in claims]
+            tariffs = await tools.budgets.tariffs(claims)
+            orders = [
+                StartOrder(
+                    claim.task_id, claim.attempt, claim.endpoint, claim.lane, tariffs.get((claim.lane, claim.tenant_id))
+                )
+                for claim in claims
+            ]
             won = await tools.store.start(session_id, orders)
         except StoreUnavailableError as error:
             _log.warning("start_not_recorded", claims=len(claims), error=str(error))
@@ -131,13 +137,14 @@ class Worker:
             return
         lost: list[Release] = []
         for claim, started in zip(claims, won, strict=True):
-            if started is None:
-                # Cancelled or taken meanwhile: the slot and its tokens were never used.
+            if not isinstance(started, StartedTask):
+                # Cancelled, taken or held meanwhile: the slot and its tokens were never used.
                 lost.append(Release(claim, 0))
             elif not self._run(session_id, claim, started):
                 lost.append(Release(claim, 0))
         if lost:
             await tools.broker.release(lost)
+        tools.budgets.held([one for one in won if isinstance(one, HeldTask)])
 
     async def _of_known_ways(self, claims: Sequence[Claim]) -> Sequence[Claim]:
         """A lane or an endpoint that is not known here is one that another process has just added: learn of it.

@@ -20,10 +20,13 @@ from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.endpoints import Endpoints
+from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
+from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -53,6 +56,9 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     catalogue = Catalogue({"scripted": ScriptedKind()}, "fair")
     models = Models(store, broker, catalogue, AesVault("a secret of the tests"), clock)
     await models.load()
+    prices = Prices(lambda *_: {}, meter)
+    budgets = Budgets(store, prices, catalogue, broker, feed, meter, clock)
+    await budgets.load()
     learning = Learning(store, clock, meter)
     tasks = Tasks(store, broker, catalogue, Stopping(RunningCalls(), LocalChannel()), feed, clock, learning)
     parse = filter_parser(catalogue)
@@ -73,6 +79,9 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         meter=meter,
         learning=learning,
         clock=clock,
+        budgets=budgets,
+        prices=prices,
+        forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
         check_key=KEYS.get,
         readiness=readiness,

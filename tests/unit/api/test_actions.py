@@ -11,7 +11,7 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, TaskId
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import DeadReason, Status
 from llm_scheduler.domain.task import AttemptOutcome, TaskError
-from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.ports.store import StartedTask, StartOrder
 
 if TYPE_CHECKING:
     from tests.unit.api.scene import Scene
@@ -31,7 +31,7 @@ async def dead(api: Scene, reason: DeadReason = DeadReason.NOT_RETRYABLE) -> int
     task_id = TaskId((await api.submit())["id"])
     session = await store.open_session("here", 1, "0")
     started = (await store.start(session, [StartOrder(task_id, 0)]))[0]
-    assert started is not None
+    assert isinstance(started, StartedTask)
     await store.record(
         Ended(
             task_id, DEFAULT_TENANT, started.model_id, session, started.attempt, started.generation,

@@ -51,7 +51,7 @@ class Apart(Scene):
         """On record only."""
         self.session = await self.parts.store.open_session("h", 1, "1")
         [started] = await self.parts.store.start(self.session, [StartOrder(task.id, 0)])
-        assert started is not None
+        assert isinstance(started, StartedTask)
         self.started = started
 
     async def complete(self, text: str) -> None:

@@ -34,7 +34,10 @@ def test_version_is_printed_without_anything_heavy() -> None:
     assert out.splitlines() == ["llm-scheduler 0.1.0", "[]"]
 
 
-@pytest.mark.parametrize("group", [[], ["tasks"], ["models"], ["dlq"], ["db"], ["config"], ["plugins"]])
+@pytest.mark.parametrize(
+    "group",
+    [[], ["tasks"], ["models"], ["dlq"], ["budgets"], ["prices"], ["db"], ["config"], ["plugins"]],
+)
 def test_every_command_has_help_with_an_example(group: list[str]) -> None:
     listing = CliRunner().invoke(main, [*group, "--help"]).stdout.split("Commands:\n")[1].split("\n\n")[0]
     names = [line.split()[0] for line in listing.splitlines() if line[2] != " "]

@@ -33,7 +33,7 @@ async def test_tokens_of_the_cache_belong_to_the_prompt(provider: Provider) -> N
 
     usage: Any = answer.raw["usage"]
     assert usage["input_tokens"] == 2
-    assert answer.usage == Usage(7, 6)
+    assert answer.usage == Usage(7, 6, cached_tokens=3, cache_write_tokens=2)
 
 
 async def test_the_request_is_what_a_strict_server_wants(provider: Provider, stub: StubServer) -> None:

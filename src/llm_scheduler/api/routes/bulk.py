@@ -14,11 +14,11 @@ from llm_scheduler.api.lines import LineCutter, LineTooLongError
 from llm_scheduler.api.operations import SCHEMAS, DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import idempotency_key, is_json, media_type, parsed, query_of, read_bytes
-from llm_scheduler.api.schemas.bulk import BulkQuery, BulkShown
+from llm_scheduler.api.schemas.bulk import BulkQuery, BulkShown, ForecastShown, forecast_json
 from llm_scheduler.domain.errors import SchedulerError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from llm_scheduler.api.parts import Parts
+    from llm_scheduler.api.parts import Caller, Parts
 
 router: Final = APIRouter(route_class=DirectRoute)
 NDJSON: Final = frozenset(
@@ -42,7 +42,7 @@ def _declared() -> dict[str, Any]:
         Tag.TASKS,
         "Submit many tasks",
         query=BulkQuery,
-        answers={201: BulkShown, 200: BulkShown},
+        answers={201: BulkShown, 200: BulkShown | ForecastShown},
         problems=(404, 409, 413, 415, 429, 503),
         headers=("Idempotency-Key",),
     )
@@ -58,18 +58,20 @@ async def submit_bulk(request: Request) -> Answer:
     others are recorded. 201 when a task is new, 200 when all of them were there already. With an Idempotency-Key
     the line number n gets the key `KEY:n`, so that a repeated request makes nothing twice. `atomic=true` checks
     every line first and records all or nothing. A problem carries the same members (`accepted`, `rejected`,
-    `first_id`, `last_id`): what was accepted before it stays accepted.
+    `first_id`, `last_id`): what was accepted before it stays accepted. With `dry_run=true` nothing is recorded: the
+    answer says what the tasks would cost and when they would be done.
     """
     caller = caller_of(request)
-    is_atomic = query_of(request, BulkQuery).atomic
+    asked = query_of(request, BulkQuery)
+    is_atomic = asked.atomic
     key = idempotency_key(request)
     if key is not None and len(key) > _MOST_KEY_CHARS:
         raise invalid(f"For many tasks use at most {_MOST_KEY_CHARS} characters.", "header", "Idempotency-Key")
     kind = media_type(request)
-    intake = Intake(caller, key, is_atomic=is_atomic)
+    intake = Intake(caller, key, is_atomic=is_atomic, is_dry=asked.dry_run)
     try:
         if kind in NDJSON:
-            await _take_stream(request, intake, caller.parts, is_atomic=is_atomic)
+            await _take_stream(request, intake, caller.parts, is_atomic=is_atomic or asked.dry_run)
         elif is_json(kind):
             await _take_array(request, intake, caller.parts)
         else:
@@ -78,6 +80,8 @@ async def submit_bulk(request: Request) -> Answer:
                 "unsupported_media_type",
                 "Send a JSON array as application/json, or a task on each line as application/x-ndjson.",
             )
+        if asked.dry_run:
+            return await _forecast(caller, intake)
         await intake.finish()
     except StoreUnavailableError as error:
         detail = f"{error} Send it again; {_kept(intake)}"
@@ -89,6 +93,16 @@ async def submit_bulk(request: Request) -> Answer:
     finally:
         await intake.abandon()
     return _answer(intake, is_atomic=is_atomic)
+
+
+async def _forecast(caller: Caller, intake: Intake) -> Answer:
+    """What the lines would come to; bad ones are listed, as they would be."""
+    tasks = intake.checked
+    if not tasks and not intake.rejected_total:
+        raise invalid("There is no task in the body; send at least one.", "body")
+    found = forecast_json(await caller.parts.forecasts.forecast(tasks, caller.tenant_id))
+    summary = intake.summary()
+    return json_answer(found | {name: summary[name] for name in ("rejected", "rejected_total")})
 
 
 async def _take_stream(request: Request, intake: Intake, parts: Parts, *, is_atomic: bool) -> None:

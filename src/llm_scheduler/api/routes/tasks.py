@@ -23,12 +23,14 @@ from llm_scheduler.api.reading import (
     read_optional_body,
     task_id_of,
 )
+from llm_scheduler.api.schemas.bulk import ForecastShown, forecast_json
 from llm_scheduler.api.schemas.tasks import (
     AttemptList,
     CountsShown,
     ListQuery,
     LogList,
     RetryTaskBody,
+    SubmitQuery,
     TaskBody,
     TaskPage,
     TaskShown,
@@ -51,8 +53,8 @@ router: Final = APIRouter(route_class=DirectRoute)
         Tag.TASKS,
         "Submit a task",
         body=TaskBody,
-        query=WaitQuery,
-        answers={201: TaskShown, 200: TaskShown},
+        query=SubmitQuery,
+        answers={201: TaskShown, 200: TaskShown | ForecastShown},
         problems=(404, 409, 413, 415, 429, 503),
         headers=("Idempotency-Key",),
     ),
@@ -62,17 +64,22 @@ async def submit(request: Request) -> Answer:
 
     With `wait`, the answer comes when the task is over or that many seconds later, with its result.
     201 for a new task; 200 when the Idempotency-Key (or the body's `idempotency_key`) was used with the same
-    body before: then the task as it stands.
+    body before: then the task as it stands. With `dry_run=true` nothing is recorded: the answer says what the task
+    would cost and when it would be done.
     """
     caller = caller_of(request)
     body = checked(parsed(await read_json_bytes(request)), TaskBody, "body")
-    wait_s = query_of(request, WaitQuery).wait if request.scope["query_string"] else None
+    asked = query_of(request, SubmitQuery) if request.scope["query_string"] else None
+    wait_s = None if asked is None else asked.wait
     key = idempotency_key(request)
     if key is not None:
         if body.idempotency_key not in (None, key):
             raise invalid("It differs from the Idempotency-Key header; send one of the two.", "body", "idempotency_key")
         body.idempotency_key = key
     submissions = caller.parts.submissions
+    if asked is not None and asked.dry_run:
+        tasks = [submissions.check(body, caller.tenant_id)]
+        return json_answer(forecast_json(await caller.parts.forecasts.forecast(tasks, caller.tenant_id)))
     task, is_new = await submissions.submit_one(submissions.check(body, caller.tenant_id))
     if wait_s is not None:
         task = await when_over(caller, request.receive, task.id, wait_s)

@@ -12,7 +12,7 @@ from llm_scheduler.api.filters import MOST_IDS, FilterBody, shown_filter
 from llm_scheduler.api.schemas.tasks import ListQuery
 
 if TYPE_CHECKING:
-    from llm_scheduler.ports.store import ActionProgress
+    from llm_scheduler.ports.promises import ActionProgress
 
 ActionName = Literal["cancel", "retry", "delete", "set_priority"]
 Reason = Literal["retries_exhausted", "not_retryable", "worker_crashes", "retry_budget"]

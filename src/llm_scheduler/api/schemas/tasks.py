@@ -119,6 +119,13 @@ class WaitQuery(Body):
     """Answer when the task is over, or after so many seconds."""
 
 
+class SubmitQuery(WaitQuery):
+    """How to submit."""
+
+    dry_run: bool = False
+    """Record nothing; say what the task would cost and when it would be done."""
+
+
 class ListQuery(FilterBody):
     """Filter and page."""
 

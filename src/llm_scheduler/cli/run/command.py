@@ -13,6 +13,7 @@ from llm_scheduler.cli.connection import Connection, segment
 from llm_scheduler.cli.faults import FAILED, INTERRUPTED, CliError, RefusedError
 from llm_scheduler.cli.invocation import here, server_options
 from llm_scheduler.cli.run.engine import Run
+from llm_scheduler.cli.run.forecast import forecast
 from llm_scheduler.cli.run.ledger import Ledger, Tally
 from llm_scheduler.cli.run.lines import RunOptions
 from llm_scheduler.cli.run.output import Output
@@ -42,7 +43,7 @@ class _Choices:
 
 @click.command(short_help="Work through a JSONL file; safe to interrupt and repeat.")
 @click.argument("source", metavar="IN.jsonl", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--output", "-o", required=True, metavar="OUT.jsonl", type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--output", "-o", metavar="OUT.jsonl", type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--model", metavar="NAME", help="For lines that name no model.")
 @click.option("--force-model", is_flag=True, help="--model is for every line, whatever it names.")
 @click.option("--priority", "-p", type=PRIORITY, help="For lines without one.")
@@ -54,10 +55,11 @@ class _Choices:
 @click.option("--skip-bad", "is_skipping_bad", is_flag=True, help="Write an error for bad lines and go on.")
 @click.option("--retry-failed", "is_retrying_failed", is_flag=True, help="Queue failed lines of an earlier run again.")
 @click.option("--cancel-on-interrupt", "is_cancelling", is_flag=True, help="Ctrl-C cancels what is left.")
+@click.option("--dry-run", is_flag=True, help="Submit nothing; say what it would cost and when it would be done.")
 @click.option("--quiet", "-q", "is_quiet", is_flag=True, help="No progress.")
 @server_options
 @click.pass_context
-def run(ctx: click.Context, source: Path, output: Path, **options: Any) -> None:
+def run(ctx: click.Context, source: Path, output: Path | None, **options: Any) -> None:
     """Submit every line of IN.jsonl as a task and write every answer to OUT.jsonl.
 
     A line is a JSON string, {"prompt": …}, {"messages": […]} or an OpenAI batch line. After Ctrl-C or a
@@ -65,10 +67,16 @@ def run(ctx: click.Context, source: Path, output: Path, **options: Any) -> None:
 
     \b
     Example: llms run prompts.jsonl -o answers.jsonl --model gpt-4o-mini
+             llms run prompts.jsonl --model gpt-4o-mini --dry-run
     """  # noqa: D301
+    if options["dry_run"]:
+        forecast(here(ctx), _scanned(source, options, _choices(options)))
+        return
+    if output is None:
+        raise click.MissingParameter(param_hint="'--output' / '-o'", param_type="option", ctx=ctx)
     if output.exists() and output.samefile(source):
         raise click.UsageError("Input and output are the same file.")
-    choices = _Choices(**{name: options[name] for name in _Choices.__slots__})
+    choices = _choices(options)
     lines = _scanned(source, options, choices)
     invocation = here(ctx)
     run_id = lines.run_id(invocation.server_url, options["name"])
@@ -81,6 +89,10 @@ def run(ctx: click.Context, source: Path, output: Path, **options: Any) -> None:
         show_json({"run": run_id, "took_s": round(took_s, 3), **_sums(tally)})
     _tell(tally, took_s, output)
     raise SystemExit(FAILED if tally.failed else 0)
+
+
+def _choices(options: dict[str, Any]) -> _Choices:
+    return _Choices(**{name: options[name] for name in _Choices.__slots__})
 
 
 def _scanned(path: Path, options: dict[str, Any], choices: _Choices) -> Source:

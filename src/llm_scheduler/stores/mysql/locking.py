@@ -2,16 +2,16 @@
 
 READ COMMITTED shows each statement its own moment, so a move must hold what it judges by. What only
 informs, or is written by the same transaction before, is not locked. Locks are taken in one order: a
-worker's session, tasks by ascending id, then what hangs on a task. Sweeps look without a lock first,
-for they seldom find anything, and pass over rows that others hold: two maintainers do not wait for
-each other.
+worker's session, tasks by ascending id, then what hangs on a task, budgets by ascending id. Sweeps look
+without a lock first, for they seldom find anything, and pass over rows that others hold: two maintainers
+do not wait for each other.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores import cache_statements, fallback_statements, statements
+from llm_scheduler.stores import cache_statements, fallback_statements, money_statements, statements
 from llm_scheduler.stores.portable import states
 
 UPDATE: Final = " FOR UPDATE"
@@ -37,6 +37,10 @@ LOCKS: Final = {
     cache_statements.HOLD_ENTRIES: UPDATE,
     cache_statements.SELECT_FOLLOWERS: UPDATE,
     cache_statements.SELECT_SOURCES: SHARE,
+    money_statements.HOLD_RESERVATIONS: UPDATE,
+    money_statements.HOLD_BUDGETS: UPDATE,
+    money_statements.HOLD_EVERY_BUDGET: UPDATE,
+    money_statements.SELECT_HELD: SKIP,
 }
 INFORMING: Final = frozenset(
     {
@@ -57,6 +61,11 @@ INFORMING: Final = frozenset(
         cache_statements.SELECT_LOST_LEADERS,  # their followers are held
         cache_statements.SELECT_LAPSED,  # judged again by the DELETE
         cache_statements.SELECT_LOST_LEADS,
+        money_statements.BUDGETS_OF,  # those that count are held before they are judged by
+        money_statements.SELECT_NEEDS,  # changed only by who holds the task
+        money_statements.SELECT_LEAKED,  # held before they are settled
+        money_statements.SUMS,  # under the locks of their budgets
+        money_statements.SAME_PRICE,
     }
 )
 

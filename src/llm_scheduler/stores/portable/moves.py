@@ -8,7 +8,7 @@ import orjson
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.stores import lines, statements
-from llm_scheduler.stores.portable import answers
+from llm_scheduler.stores.portable import answers, money
 from llm_scheduler.stores.rows import MOVED_COLUMNS, WAITING_COLUMNS, moved_of, waiting_of
 
 if TYPE_CHECKING:
@@ -146,6 +146,7 @@ def rescue(transaction: Transaction, max_crashes: int, limit: int) -> tuple[list
     if not found:
         return [], []
     transaction.do_in(statements.CRASH_ATTEMPTS, [row[0] for row in found], (now,))
+    money.crashed(transaction, [(row[0], row[2], row[1]) for row in found])
     cancelled = [row for row in found if row[4]]
     dead = [row for row in found if not row[4] and row[3] + 1 >= max_crashes]
     back = [row for row in found if not row[4] and row[3] + 1 < max_crashes]

@@ -15,7 +15,7 @@ from llm_scheduler.ports.store import Recorded
 from llm_scheduler.stores import lines, statements
 from llm_scheduler.stores.fence import FenceRow, OldAttempt, Verdict, fence_row, is_replay, is_salvage, judge
 from llm_scheduler.stores.portable import answers as stored
-from llm_scheduler.stores.portable import fallback
+from llm_scheduler.stores.portable import fallback, money
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
@@ -78,7 +78,20 @@ def _record_round(transaction: Transaction, ends: list[tuple[int, Ended]]) -> di
             for task_id, theirs in followers.items():
                 place = places[task_id]
                 answers[place] = answers[place]._replace(followers=theirs)
+    if any(end.is_reserved for _, end in ends):
+        _settle(transaction, ends, answers)
     return answers
+
+
+def _settle(transaction: Transaction, ends: list[tuple[int, Ended]], answers: dict[int, Recorded]) -> None:
+    """Whatever became of the end, its attempt is over; one whose worker was given up was settled with it."""
+    charges = [
+        money.Charge(end.task_id, end.attempt, end.tenant_id, end.charge_microusd) for _, end in ends if end.is_reserved
+    ]
+    told = money.settle(transaction, charges)
+    for place, end in ends:
+        if end.task_id in told:
+            answers[place] = answers[place]._replace(told=told[end.task_id])
 
 
 def _late(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llm_scheduler.domain.errors import ModelChangedError, ModelInUseError, ModelNotFoundError, NameTakenError
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId
 from llm_scheduler.domain.session import BeatAnswer
-from llm_scheduler.ports.store import ActionProgress
+from llm_scheduler.ports.promises import ActionProgress
 from llm_scheduler.stores import statements
 from llm_scheduler.stores.portable import moves
 from llm_scheduler.stores.rows import (

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
+from llm_scheduler.ports.money import HeldTask
 from llm_scheduler.ports.store import StartedTask
 from llm_scheduler.stores import lines, statements
+from llm_scheduler.stores.portable import money
 from llm_scheduler.stores.rows import unpacked_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from llm_scheduler.domain.budget import Tariff
     from llm_scheduler.domain.ids import SessionId
     from llm_scheduler.ports.store import StartOrder
     from llm_scheduler.stores.portable.access import Row, Transaction
@@ -19,16 +22,20 @@ if TYPE_CHECKING:
 Wanted = tuple["SessionId", "Sequence[StartOrder]"]
 
 
-def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Sequence[StartedTask | None]]:
+Answer = list[StartedTask | HeldTask | None]
+
+
+def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Answer]:
     """Start what may be started; of two orders for one task the first wins."""
     alive = _alive_sessions(transaction, wanted)
     ids = {order.task_id for _, orders in wanted for order in orders}
     found = transaction.rows_in(statements.STARTABLE, statements.SELECT_STARTABLE, sorted(ids))
     startable: dict[int, Row] = {row[0]: row for row in found}
     groups: defaultdict[tuple[int, int], list[StartedTask]] = defaultdict(list)
-    answers: list[Sequence[StartedTask | None]] = []
+    covered: list[tuple[StartedTask, Tariff]] = []
+    answers: list[Answer] = []
     for session_id, orders in wanted:
-        answer: list[StartedTask | None] = []
+        answer: Answer = []
         for order in orders:
             row = startable.get(order.task_id)
             is_elsewhere = row is not None and order.model_id not in (None, row[2])
@@ -37,12 +44,43 @@ def start_all(transaction: Transaction, wanted: list[Wanted]) -> list[Sequence[S
                 continue
             del startable[order.task_id]
             started = _started(row, transaction, order.endpoint)
+            if order.tariff is not None:
+                covered.append((started, order.tariff))
             groups[session_id, order.expected_attempt].append(started)
             answer.append(started)
         answers.append(answer)
+    if covered:
+        answers, groups = _reserved(transaction, covered, answers, groups)
     if groups:
         _write(transaction, groups)
     return answers
+
+
+def _reserved(
+    transaction: Transaction,
+    covered: list[tuple[StartedTask, Tariff]],
+    answers: list[Answer],
+    groups: defaultdict[tuple[int, int], list[StartedTask]],
+) -> tuple[list[Answer], defaultdict[tuple[int, int], list[StartedTask]]]:
+    """The same with money put aside, and without those that are held."""
+    running, holds = money.reserve(transaction, covered)
+    left: defaultdict[tuple[int, int], list[StartedTask]] = defaultdict(list)
+    for key, group in groups.items():
+        if kept := [running.get(task.task_id, task) for task in group if task.task_id not in holds]:
+            left[key] = kept
+    return [[_answer(one, running, holds) for one in answer] for answer in answers], left
+
+
+def _answer(
+    one: StartedTask | HeldTask | None, running: dict[int, StartedTask], holds: dict[int, money.Hold]
+) -> StartedTask | HeldTask | None:
+    if one is None:
+        return None
+    hold = holds.get(one.task_id)
+    if hold is not None:
+        task = hold.task
+        return HeldTask(task.task_id, task.tenant_id, task.model_id, task.attempt - 1, hold.told)
+    return running.get(one.task_id, one) if isinstance(one, StartedTask) else one
 
 
 def _alive_sessions(transaction: Transaction, wanted: list[Wanted]) -> set[int]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import ModelId, SessionId, TenantId
     from llm_scheduler.domain.model import Model, Tenant
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
-    from llm_scheduler.ports.store import ActionProgress
+    from llm_scheduler.ports.promises import ActionProgress
 
 ALL = 2**31
 MODELS = f"SELECT {named(MODEL_COLUMNS)} FROM models ORDER BY name, id LIMIT ?"  # noqa: S608

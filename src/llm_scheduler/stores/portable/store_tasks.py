@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import NewTask, TaskLog, WaitingTask
     from llm_scheduler.ports.diverting import Diversion, Divertible
+    from llm_scheduler.ports.money import HeldTask
     from llm_scheduler.ports.store import Moved, Recorded, StartedTask, StartOrder, Submitted
 
 SLICE: Final = 2_000
@@ -34,8 +35,10 @@ class TaskCalls(Access):
             done += await self._merge("submit", tasks[first : first + SLICE])
         return done
 
-    async def start(self, session_id: SessionId, orders: Sequence[StartOrder]) -> Sequence[StartedTask | None]:
-        """Record START for each; None where it lost."""
+    async def start(
+        self, session_id: SessionId, orders: Sequence[StartOrder]
+    ) -> Sequence[StartedTask | HeldTask | None]:
+        """Record START for each, or HELD; None where it lost."""
         return await self._merge("start", (session_id, orders)) if orders else ()
 
     async def record(self, ended: Ended) -> Recorded:

@@ -44,6 +44,11 @@ LARGEST_BATCH: Final = 2 * 2**20
 """Characters, about; a row that is larger goes alone."""
 MOST_ROWS: Final = 1_000
 PUT_BACK: Final = (
+    # Nobody knows what the calls cost that were under way: all that was put aside for them is spent.
+    "UPDATE budgets SET spent_microusd = spent_microusd + (SELECT COALESCE(SUM(amount_microusd), 0) FROM reservations "
+    "WHERE budget_id = budgets.id AND attempt > 0), reserved_microusd = 0, updated_at = :now "
+    "WHERE id IN (SELECT budget_id FROM reservations WHERE attempt > 0)",
+    "DELETE FROM reservations WHERE attempt > 0",
     "UPDATE attempts SET outcome = CASE (SELECT cancel FROM tasks WHERE id = task_id) WHEN 1 THEN 'cancelled' "
     "ELSE 'returned' END, ended_at = :now WHERE ended_at IS NULL",
     "DELETE FROM task_deadlines WHERE task_id IN (SELECT id FROM tasks WHERE status = 'running' AND cancel = 1)",

@@ -17,7 +17,7 @@ from llm_scheduler.domain.errors import ModelInUseError, ModelNotFoundError, Nam
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TaskId
 from llm_scheduler.domain.model import Model
 from llm_scheduler.domain.status import Status
-from llm_scheduler.ports.store import StartOrder, TaskFilter
+from llm_scheduler.ports.store import StartedTask, StartOrder, TaskFilter
 from llm_scheduler.stores.mysql.address import parse
 from llm_scheduler.stores.mysql.migrating import upgrade
 
@@ -118,7 +118,11 @@ async def test_stores_that_hammer_the_same_tasks_get_through(tmp_path: Path) -> 
                 started = await scene.store.start(
                     scene.session, [StartOrder(task_id, attempt) for task_id, attempt in tasks.items()]
                 )
-                ends = [scene.end(one, Status.FAILED, counts_failure=True) for one in started if one is not None]
+                ends = [
+                    scene.end(one, Status.FAILED, counts_failure=True)
+                    for one in started
+                    if isinstance(one, StartedTask)
+                ]
                 if rng.random() < 0.3:
                     await scene.store.cancel(some)
                 await scene.store.set_priority(some, rng.randrange(10))
