@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.placement import ShareRule
+
 # Whoever speaks with a broker finds all its words here.
 from llm_scheduler.ports.gate import GateRules as GateRules
 from llm_scheduler.ports.gate import GateState as GateState
