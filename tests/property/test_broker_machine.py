@@ -251,7 +251,9 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def fail(self, draw: Random) -> None:
         """Whatever runs fails, over and over: circuits open, and probes fail or not."""
-        for _ in range(draw.randint(1, 6)):
+        self.open_lanes(draw)
+        self.both("enqueue", [self.entry(draw)._replace(tokens=1, output_tokens=0) for _ in range(40)])
+        for _ in range(draw.randint(2, 8)):
             wait_ms = self.both("claim", SESSIONS[0], LANES, 20).wait_ms
             held = [Claim(one.task_id, one.lane, one.tenant_id, one.attempt, 0) for one in self.reference.slots()]
             self.both("release", [Release(one, is_failure=draw.random() < 0.9) for one in held])

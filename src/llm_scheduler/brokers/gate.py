@@ -115,8 +115,10 @@ class Gate:
 
     def corrected(self, reserved: Amounts, used: Amounts) -> None:
         """A call that started here is settled."""
-        added = (0, *(new - old for new, old in zip(used[1:], reserved[1:], strict=True)))
-        self.spent = Spent(*(spent + more for spent, more in zip(self.spent, added, strict=True)))
+        requests, tokens, into, out = self.spent
+        self.spent = Spent(
+            requests, tokens - reserved[1] + used[1], into - reserved[2] + used[2], out - reserved[3] + used[3]
+        )
 
     def state(self, now_us: int, amounts: Amounts) -> GateState:
         """How it is, for a head of these amounts."""

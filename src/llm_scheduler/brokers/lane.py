@@ -292,7 +292,8 @@ class Lane:
         if held.charged is not None:
             gate.corrected(reserved, used)
         if gate.name is None:
-            self._limits.settle(now.us, (slice_, lane, paced), reserved, used, gate.paces)
+            if self._limits.is_on or gate.paces.is_on:
+                self._limits.settle(now.us, (slice_, lane, paced), reserved, used, gate.paces)
         else:
             self._limits.settle(now.us, (slice_, lane, 0), reserved, used, None)
             gate.limits.settle(now.us, (slice_, counted, paced), reserved, used, gate.paces)

@@ -12,7 +12,7 @@ from llm_scheduler.brokers.guarded import AWAY_WAIT_MS, RELEASES_KEPT, GuardedBr
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.ids import TaskId, TenantId
-from llm_scheduler.ports.broker import Claim, Release
+from llm_scheduler.ports.broker import Claim, Pace, Release, Unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,8 +47,12 @@ class Flaky(MemoryBroker):
         await super().drop_lane(lane)
 
     async def throttle(self, lane: Any, for_ms: int, endpoint: str | None = None) -> None:
-        await self._hear("throttle", (lane, for_ms))
+        await self._hear("throttle", (lane, for_ms) if endpoint is None else (lane, for_ms, endpoint))
         await super().throttle(lane, for_ms, endpoint)
+
+    async def set_pace(self, lane: Any, endpoint: str | None, paces: Any) -> None:
+        await self._hear("pace", (lane, endpoint, tuple(paces)))
+        await super().set_pace(lane, endpoint, paces)
 
     async def enqueue(self, entries: Any) -> None:
         await self._hear("enqueue", len(entries))
@@ -76,6 +80,10 @@ class Flaky(MemoryBroker):
 
     def calls(self, name: str) -> list[Any]:
         return [what for call, what in self.heard if call == name]
+
+
+def pace(per_s: float, *, unit: Unit = Unit.REQUESTS, valid_ms: int = 60_000, bonus: float = 0.0) -> Pace:
+    return Pace(unit, per_s, 10.0, valid_ms, bonus)
 
 
 class Scene:
@@ -266,6 +274,44 @@ async def test_a_pause_is_sent_as_it_is_told_while_the_index_answers(scene: Scen
     await scene.broker.throttle(LANE, 1_234)
 
     assert scene.inner.calls("throttle") == [(LANE, 1_234)]
+
+
+async def test_pauses_of_gates_are_kept_by_gate(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.throttle(LANE, 5_000, "east")
+    await scene.broker.throttle(LANE, 7_000)
+    scene.inner.is_away = False
+
+    await scene.claims(0)
+
+    assert scene.inner.calls("throttle") == [(LANE, 5_000, "east"), (LANE, 7_000)]
+
+
+async def test_the_last_word_on_a_pace_is_sent_while_it_is_valid_with_all_that_was_given_once(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.set_pace(LANE, "east", [pace(1.0, bonus=5.0), pace(9.0, unit=Unit.TOKENS)])
+    await scene.broker.set_pace(LANE, "east", [pace(2.0, bonus=-2.0)])
+    await scene.broker.set_pace(LANE, "west", [pace(3.0, valid_ms=900)])
+    scene.clock.advance_ms(1_000)
+    scene.inner.is_away = False
+
+    await scene.claims(0)
+
+    left = [pace(2.0, valid_ms=59_000, bonus=3.0), pace(9.0, unit=Unit.TOKENS, valid_ms=59_000)]
+    assert scene.inner.calls("pace") == [(LANE, "east", tuple(left))]
+    await scene.claims(0)
+    assert len(scene.inner.calls("pace")) == 1
+
+
+async def test_a_dropped_lane_is_paced_no_more(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.set_pace(LANE, None, [pace(1.0)])
+    await scene.broker.drop_lane(LANE)
+    scene.inner.is_away = False
+
+    await scene.claims(0)
+
+    assert scene.inner.calls("pace") == []
 
 
 async def test_a_dropped_lane_is_dropped_when_the_index_is_back(scene: Scene) -> None:

@@ -15,10 +15,10 @@ local function pop(lane, turn, tenant)
   call('ZREM', tickets, turn.ticket)
   local following = head_of(lane, share)
   if not following then call('ZREM', lane.at .. 'n', tenant .. '/' .. share) end
-  local time = turn.time
+  local time, cost = turn.time, unpack_number('>d', turn.entry, 9)
   if lane.state.fair then
     band[3] = time
-    local cost, _, stop = unpack_number('>d', turn.entry, 9), share_in(turn.entry)
+    local stop = find(turn.entry, ';', 37, true) -- a weight follows
     time = time + (stop and cost / tonumber(sub(turn.entry, stop + 1)) or cost)
   end
   if following then call('ZADD', tickets, time, following .. share) end
@@ -30,20 +30,29 @@ local function pop(lane, turn, tenant)
     lane.loads[#lane.loads + 1] = tenant .. '/' .. turn.task
   end
   if not following then remember_time(lane, band, share, time) end
-  shrink(lane, band, tenant, turn.entry)
+  shrink(lane, band, tenant, millionths(cost))
 end
 
--- What is charged at once, and what a settlement needs to know of it: slice + 1, bits of lane, gate and paces.
-local function charged(lane, name, amounts)
-  local state, way = lane.state, lane.state.ways[name]
-  local slice, counted, own, paced = floor(now_us / SLICE_US) + 1, 0, 0, 0
-  if name ~= '' then
+local START = pack_number('>I8I8', now_at, floor(now_us / SLICE_US) + 1)
+local NOWHERE = '\0\0\0'
+
+-- Through a gate that has a name, or limits: charged at once. Gives what a settlement needs to know of it: the bits of
+-- where it was counted.
+local function charged(lane, name, way, amounts)
+  local state, counted, own, paced = lane.state, 0, 0, 0
+  if name == '' then
+    counted, paced = charge(lane, state.limits, '', way.paces, now_us, amounts)
+  else
     counted = charge(lane, state.limits, '', nil, now_us, amounts)
     own, paced = charge(lane, way.limits, suffix_of(name), way.paces, now_us, amounts)
-  elseif state.limited or way.paces then
-    counted, paced = charge(lane, state.limits, '', way.paces, now_us, amounts)
   end
-  return pack_number('>I8I8BBB', now_at, slice, counted, own, paced)
+  return pack_number('>BBB', counted, own, paced)
+end
+
+-- Nothing to ask and nothing to charge: a lane without gates, limits, paces and pauses.
+local function is_plain(state)
+  local way = state.ways['']
+  return not state.limited and not state.gates[1] and not (way and (way.paces or way.throttle or way.circuit))
 end
 
 local function claim(lane)
@@ -51,27 +60,31 @@ local function claim(lane)
   if not state.version or running_of(lane) >= state.max then return nil end
   local turn = turn_of(lane)
   if not turn then return nil end
-  local amounts, name, nameless = amounts_in(turn.entry, 29), '', state.ways['']
-  if state.gates[1] or state.limited or nameless and (nameless.paces or nameless.throttle or nameless.circuit) then
-    local wait
+  local entry, tenant, bits, name, wait = turn.entry, tenant_of(turn.share), NOWHERE, ''
+  local tail, way, amounts = tenant, nil, amounts_in(entry, 29)
+  if is_plain(state) then
+    way = way_of(lane, '')
+    pop(lane, turn, tenant)
+    spend(way, amounts)
+  else
     name, wait = admitted(lane, amounts)
     if not name then return nil, wait end
+    pop(lane, turn, tenant)
+    way = through(lane, name, turn.task, amounts)
+    bits = charged(lane, name, way, amounts)
+    if name ~= '' then
+      tail = tenant .. '/' .. name
+      lane.through[name] = lane.through[name] + 1
+      call('SADD', lane.at .. 'g' .. name, turn.task)
+    end
   end
-  local tenant = tenant_of(turn.share)
-  pop(lane, turn, tenant)
-  local spent = through(lane, name, turn.task, amounts).spent
-  local tail, reserved = tenant, sub(turn.entry, 25, 36)
-  if name ~= '' then
-    tail = tenant .. '/' .. name
-    lane.through[name] = lane.through[name] + 1
-    call('SADD', lane.at .. 'g' .. name, turn.task)
-  end
+  local reserved = sub(entry, 25, 36)
   lane.taken[#lane.taken + 1] = turn.task
   lane.given[#lane.given + 1] = turn.task
-  lane.given[#lane.given + 1] = session .. reserved .. charged(lane, name, amounts) .. tail
+  lane.given[#lane.given + 1] = session .. reserved .. START .. bits .. tail
   state.claims = state.claims + 1
   lane.is_changed = true
-  return turn.task .. reserved .. pack_number('>I8I8I8I8', unpack(spent)) .. lane.id .. '/' .. tail
+  return turn.task .. reserved .. pack_number('>I8I8I8I8', unpack(way.spent)) .. lane.id .. '/' .. tail
 end
 
 -- What was put off, to be written at once: the entries that are gone, the slots, the tenants' loads.

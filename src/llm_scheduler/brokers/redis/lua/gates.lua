@@ -19,6 +19,12 @@ local function way_of(lane, name)
   return way
 end
 
+-- What a call counts in each unit; these stand in an entry from 29 on and in a slot from 13 on.
+local function amounts_in(data, from)
+  local tokens, output = unpack_number('>I4I4', data, from)
+  return { 1, tokens, max(0, tokens - output), output }
+end
+
 local function suffix_of(name) return name == '' and '' or '/' .. name end
 
 -- How many calls run through a gate that has a name.
@@ -41,10 +47,16 @@ local function pause_started(one, task)
   end
 end
 
+local function spend(way, amounts)
+  local spent = way.spent
+  spent[1], spent[2] = spent[1] + amounts[1], spent[2] + amounts[2]
+  spent[3], spent[4] = spent[3] + amounts[3], spent[4] + amounts[4]
+end
+
+-- A call goes through a gate. (Of the nameless one nobody asks when it was touched: it is never forgotten.)
 local function through(lane, name, task, amounts)
   local way = way_of(lane, name)
-  local spent = way.spent
-  for unit = 1, 4 do spent[unit] = spent[unit] + amounts[unit] end
+  spend(way, amounts)
   way.touched = now_us
   if way.throttle then
     pause_started(way.throttle, task)
@@ -60,12 +72,14 @@ end
 -- The counts of the last 30 s, moved on to now.
 local function past_of(way)
   local ten, past = floor(now_us / BUCKET_US), way.past
-  if not past or ten - past[1] >= 3 then
-    past = { ten, 0, 0, 0, 0, 0, 0 }
-  elseif ten - past[1] == 2 then
-    past = { ten, 0, 0, 0, 0, past[2], past[3] }
-  elseif ten - past[1] == 1 then
+  local passed = past and ten - past[1] or 3
+  if passed <= 0 then return past end
+  if passed == 1 then
     past = { ten, 0, 0, past[2], past[3], past[4], past[5] }
+  elseif passed == 2 then
+    past = { ten, 0, 0, 0, 0, past[2], past[3] }
+  else
+    past = { ten, 0, 0, 0, 0, 0, 0 }
   end
   way.past = past
   return past

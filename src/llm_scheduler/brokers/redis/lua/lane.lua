@@ -196,7 +196,9 @@ local function slot_added(lane, tenant, task)
 end
 
 -- Costs are summed in millionths: whole numbers come to the same sum in any order.
-local function cost_of(entry) return floor(unpack_number('>d', entry, 9) * 1000000 + 0.5) end
+local function millionths(cost) return floor(cost * 1000000 + 0.5) end
+
+local function cost_of(entry) return millionths((unpack_number('>d', entry, 9))) end
 
 -- What a tenant has waiting, where the rules ask for it.
 local function sum_up(lane, tenant, tasks, cost)
@@ -212,8 +214,7 @@ local function grow(lane, band, tenant, entry)
 end
 
 -- A task of the band is gone: so is an empty band, and with it all that it remembers.
-local function shrink(lane, band, tenant, entry)
-  local cost = cost_of(entry)
+local function shrink(lane, band, tenant, cost)
   band[2], band[4] = band[2] - 1, band[4] - cost
   if lane.state.sums then sum_up(lane, tenant, -1, 0 - cost) end
   if band[2] > 0 then return end

@@ -10,23 +10,20 @@ local function used_of(reserved, tokens, output)
   return { 1, tokens, tokens - output, output }
 end
 
-local function corrected(lane, slot, tokens, output)
-  local state, _, name = lane.state, holder_of(slot)
+local function corrected(lane, slot, name, tokens, output)
+  local state, way = lane.state, way_of(lane, name)
   local slice, counted, own, paced = unpack_number('>I8BBB', slot, 29)
-  local reserved, way = { 1, 0, 0, 0 }, way_of(lane, name)
+  local reserved = slice > 0 and amounts_in(slot, 13) or { 1, 0, 0, 0 }
+  local used, spent = used_of(reserved, tokens, output), way.spent
   if slice > 0 then
-    local reserved_tokens, reserved_output = unpack_number('>I4I4', slot, 13)
-    reserved = { 1, reserved_tokens, max(0, reserved_tokens - reserved_output), reserved_output }
+    spent[2], spent[3] = spent[2] + used[2] - reserved[2], spent[3] + used[3] - reserved[3]
+    spent[4] = spent[4] + used[4] - reserved[4]
   end
-  local used = used_of(reserved, tokens, output)
-  if slice > 0 then
-    for unit = 2, 4 do way.spent[unit] = way.spent[unit] + used[unit] - reserved[unit] end
-  end
-  if name == '' then
-    settle(lane, state.limits, '', way.paces, slice - 1, counted, paced, reserved, used)
-  else
+  if name ~= '' then
     settle(lane, state.limits, '', nil, slice - 1, counted, 0, reserved, used)
     settle(lane, way.limits, suffix_of(name), way.paces, slice - 1, own, paced, reserved, used)
+  elseif state.limited or way.paces then
+    settle(lane, state.limits, '', way.paces, slice - 1, counted, paced, reserved, used)
   end
 end
 
@@ -37,9 +34,9 @@ for index = 4, #ARGV, 6 do
   local slot = call('HGET', lane.at .. 'h', task)
   local is_ours = slot and sub(slot, 9, 12) == attempt
   if is_ours then
-    free(lane, task, slot, ARGV[index + 4] == 'ok', ARGV[index + 4] == 'failed')
+    local name = free(lane, task, slot, ARGV[index + 4] == 'ok', ARGV[index + 4] == 'failed')
     local tokens, output = tonumber(ARGV[index + 2]), tonumber(ARGV[index + 3])
-    if tokens or output then corrected(lane, slot, tokens, output) end
+    if tokens or output then corrected(lane, slot, name, tokens, output) end
     local back_id, back = string.match(ARGV[index + 5], '^(%-?%d+)/(.*)$')
     if back then add_new(lane_of(back_id), sub(back, 1, 8), sub(back, 9)) end
   end

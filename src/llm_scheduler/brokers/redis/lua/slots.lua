@@ -1,10 +1,9 @@
 -- Slots are freed. Follows lane.lua and gates.lua.
 
--- Tenant and gate stand at the end of a slot.
-local function holder_of(slot) return string.match(slot, '^(%-?%d+)/?(.*)$', 40) end
-
+-- Tenant and gate stand at the end of a slot. The answer is the gate.
 local function free(lane, task, slot, is_success, is_failure)
-  local tenant, name = holder_of(slot)
+  local slash = find(slot, '/', 40, true)
+  local tenant, name = sub(slot, 40, slash and slash - 1), slash and sub(slot, slash + 1) or ''
   call('HDEL', lane.at .. 'h', task)
   call('ZREM', lane.at .. 't', tenant .. '/' .. task)
   lane.running = nil
@@ -15,4 +14,5 @@ local function free(lane, task, slot, is_success, is_failure)
   end
   gate_ended(lane, name, task, is_success, is_failure)
   lane.is_news = true
+  return name
 end

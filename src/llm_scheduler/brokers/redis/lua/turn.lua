@@ -43,12 +43,6 @@ local function turn_of(lane)
   return usual_turn(lane)
 end
 
--- What a call counts in each unit; these stand in an entry from 29 on and in a slot from 13 on.
-local function amounts_in(data, from)
-  local tokens, output = unpack_number('>I4I4', data, from)
-  return { 1, tokens, max(0, tokens - output), output }
-end
-
 -- How long until a head may go through a gate; nil = only an event helps.
 local function gate_wait_us(lane, gate, amounts)
   local name = gate[1]

@@ -46,7 +46,7 @@ local function take_out(lane, task)
       leave(lane, band, share, member)
     end
   end
-  shrink(lane, band, tenant, entry)
+  shrink(lane, band, tenant, cost_of(entry))
   lane.is_news = true
   return true
 end
