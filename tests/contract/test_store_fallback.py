@@ -168,7 +168,7 @@ async def test_a_claim_of_the_lane_that_a_task_has_left_starts_nothing(scene: Sc
     fresh = await scene.store.start(scene.session, [StartOrder(TaskId(task_id), 0, "eu", other.id)])
 
     assert stale == [None]
-    assert fresh[0] is not None
+    assert isinstance(fresh[0], StartedTask)
     assert (fresh[0].model_id, fresh[0].endpoint) == (other.id, "eu")
 
 

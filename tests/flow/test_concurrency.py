@@ -120,7 +120,7 @@ def test_two_workers_go_by_one_limit(tmp_path: Path) -> None:
             limits.append(limit_told(it.api))
 
         assert made["auto_workers"] == {"min": 1, "max": 64}
-        assert statistics.median(limits) <= SLOTS + 3
+        assert statistics.median(limit for limit in limits if limit is not None) <= SLOTS + 3
 
 
 def limit_told(member: Server) -> float | None:

@@ -172,15 +172,16 @@ class Installation(Adapters):
         )
         self.retention = self._make_retention()
         self._add_sweeps()
-        tools = self._tools()
-        self.worker, self.strays = (
-            Worker(tools, self.heartbeat, settings.max_running, self._lanes),
-            Strays(tools, self.heartbeat),
-        )
+        self.worker, self.strays = self._make_worker()
         self.stopping = asyncio.Event()
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
+
+    def _make_worker(self) -> tuple[Worker, Strays]:
+        tools = self._tools()
+        worker = Worker(tools, self.heartbeat, self.settings.max_running, self._lanes)
+        return worker, Strays(tools, self.heartbeat)
 
     def _make_budgets(self) -> Budgets:
         return Budgets(

@@ -10,7 +10,7 @@ import pytest
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome, TaskError
-from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.services import outcomes
 from llm_scheduler.services.fallback import moved_on
 from llm_scheduler.services.running import Why
@@ -24,7 +24,7 @@ async def test_a_task_that_has_moved_says_from_where_and_why_and_which_endpoint_
     made = await api.submit(fallback_models=["spare"])
     store, session = api.parts.store, await api.parts.store.open_session("here", 1, "1")
     [started] = await store.start(session, [StartOrder(made["id"], 0, "eu")])
-    assert started is not None
+    assert isinstance(started, StartedTask)
     back = outcomes.aborted(started, session, started.started_at, Why.DRAIN)
     error = TaskError("not_found", "no such model", is_retryable=False, http_status=404)
     ended = replace(back, status=Status.FAILED, outcome=AttemptOutcome.FAILED, error=error)
@@ -64,7 +64,7 @@ async def test_a_fallback_model_that_was_removed_is_passed_over(api: Scene) -> N
     await api.http.delete("/api/v1/models/gone")
     store, session = api.parts.store, await api.parts.store.open_session("here", 1, "1")
     [started] = await store.start(session, [StartOrder(made["id"], 0)])
-    assert started is not None
+    assert isinstance(started, StartedTask)
     back = outcomes.aborted(started, session, started.started_at, Why.DRAIN)
     error = TaskError("content_filtered", "no", is_retryable=False)
     ended = replace(back, status=Status.FAILED, outcome=AttemptOutcome.FAILED, error=error)
