@@ -42,6 +42,10 @@ class Pace:
         """Count a start. Time that passed unused is lost, so that no credit gathers."""
         self.idle_at_us = max(now_us, self.idle_at_us) + cost_us
 
+    def cap(self, at_us: int) -> None:
+        """Be idle again by then at the latest."""
+        self.idle_at_us = min(self.idle_at_us, at_us)
+
     def correct(self, difference_us: int) -> None:
         """A start cost more (a debt) or less (the next ones come sooner) than it was charged."""
         self.idle_at_us += difference_us

@@ -1,8 +1,8 @@
 """A broker for callers who must not fail because the index is away: the record goes on without it.
 
 What the index must hear although it did not answer is kept, in order, and sent again when it is back: releases,
-and the last word on rules, limits, pauses and dropped lanes. What it need not hear is let go: the reconciler adds
-what was not enqueued and takes out what was not removed.
+and the last word on rules, limits, pauses, paces and dropped lanes. What it need not hear is let go: the reconciler
+adds what was not enqueued and takes out what was not removed.
 """
 
 from __future__ import annotations
@@ -24,10 +24,14 @@ if TYPE_CHECKING:
         Entry,
         LaneDepth,
         LaneRules,
+        LaneState,
+        Pace,
         PastStart,
         Pulse,
         Release,
         Slot,
+        TenantBacklog,
+        Unit,
         Witness,
     )
     from llm_scheduler.ports.clock import Clock
@@ -62,7 +66,8 @@ class GuardedBroker:
         self._releases: deque[Release] = deque(maxlen=RELEASES_KEPT)
         self._rules: dict[ModelId, LaneRules] = {}
         self._limits: dict[TenantId, int | None] = {}
-        self._throttles: dict[ModelId, float] = {}
+        self._throttles: dict[tuple[ModelId, str | None], float] = {}
+        self._paces: dict[tuple[ModelId, str | None], dict[Unit, tuple[Pace, float]]] = {}
         self._dropped: dict[ModelId, None] = {}
 
     @property
@@ -88,14 +93,23 @@ class GuardedBroker:
     async def drop_lane(self, lane: ModelId) -> None:
         """Forget the lane, now or when the index is back."""
         self._rules.pop(lane, None)
-        self._throttles.pop(lane, None)
+        for kept in (self._throttles, self._paces):
+            for key in [key for key in kept if key[0] == lane]:
+                del kept[key]
         self._dropped[lane] = None
         await self._resend()
 
-    async def throttle(self, lane: ModelId, for_ms: int) -> None:
-        """Pause the lane; what is left of the pause when the index is back."""
+    async def throttle(self, lane: ModelId, for_ms: int, endpoint: str | None = None) -> None:
+        """Pause the gate; what is left of the pause when the index is back."""
         until_s = self._clock.monotonic_s() + for_ms / 1000
-        self._throttles[lane] = max(until_s, self._throttles.get(lane, until_s))
+        key = lane, endpoint
+        self._throttles[key] = max(until_s, self._throttles.get(key, until_s))
+        await self._resend()
+
+    async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
+        """Pace the gate; when the index is back, by the last word on each unit, as long as it would still be valid."""
+        now_s = self._clock.monotonic_s()
+        self._keep_paces((lane, endpoint), {one.unit: (one, now_s + one.valid_ms / 1000) for one in paces})
         await self._resend()
 
     async def release(self, releases: Sequence[Release]) -> None:
@@ -146,6 +160,14 @@ class GuardedBroker:
     async def depths(self) -> Sequence[LaneDepth]:
         """Every lane that has rules or content."""
         return await self._watched(self._inner.depths())
+
+    async def state(self, lane: ModelId) -> LaneState:
+        """What stands between the lane's head and its start."""
+        return await self._watched(self._inner.state(lane))
+
+    async def backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
+        """What each tenant has waiting."""
+        return await self._watched(self._inner.backlog(lane))
 
     async def pulse(self) -> Sequence[Pulse]:
         """How every shard is; a sign of life is followed by what was kept."""
@@ -217,7 +239,7 @@ class GuardedBroker:
             self._on_state(is_available)
 
     def _has_kept(self) -> bool:
-        return bool(self._releases or self._rules or self._limits or self._throttles or self._dropped)
+        return bool(self._releases or self._rules or self._limits or self._throttles or self._paces or self._dropped)
 
     async def _resend(self) -> bool:
         """Send what is kept, one caller for all who came meanwhile; False = it is still kept.
@@ -249,11 +271,36 @@ class GuardedBroker:
             for one in rules:
                 if self._rules.get(one.lane) is one:
                     del self._rules[one.lane]
-        for lane, until_s in tuple(self._throttles.items()):
-            left_ms = ceil((until_s - self._clock.monotonic_s()) * 1000 - 1e-6)
-            await self._watched(self._inner.throttle(lane, max(0, left_ms)))
-            if self._throttles.get(lane) == until_s:
-                del self._throttles[lane]
+        for gate, until_s in tuple(self._throttles.items()):
+            lane, endpoint = gate
+            await self._watched(self._inner.throttle(lane, max(0, self._left_ms(until_s)), endpoint))
+            if self._throttles.get(gate) == until_s:
+                del self._throttles[gate]
+        for gate in tuple(self._paces):
+            await self._send_paces(gate)
+
+    async def _send_paces(self, gate: tuple[ModelId, str | None]) -> None:
+        kept = self._paces.pop(gate)
+        left_ms = {unit: self._left_ms(until_s) for unit, (_, until_s) in kept.items()}
+        paces = [one._replace(valid_ms=left_ms[unit]) for unit, (one, _) in kept.items() if left_ms[unit] > 0]
+        try:
+            if paces:
+                await self._watched(self._inner.set_pace(*gate, paces))
+        except BaseException:
+            newer = self._paces.pop(gate, {})
+            self._keep_paces(gate, kept)
+            self._keep_paces(gate, newer)
+            raise
+
+    def _keep_paces(self, gate: tuple[ModelId, str | None], paces: dict[Unit, tuple[Pace, float]]) -> None:
+        """The later word counts; what either gives once is given."""
+        kept = self._paces.setdefault(gate, {})
+        for unit, (pace, until_s) in paces.items():
+            bonus = pace.bonus + (kept[unit][0].bonus if unit in kept else 0.0)
+            kept[unit] = pace._replace(bonus=bonus), until_s
+
+    def _left_ms(self, until_s: float) -> int:
+        return ceil((until_s - self._clock.monotonic_s()) * 1000 - 1e-6)
 
     async def _send_releases(self) -> None:
         page = [self._releases.popleft() for _ in range(min(_RELEASES_AT_ONCE, len(self._releases)))]

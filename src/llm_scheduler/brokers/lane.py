@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from llm_scheduler.brokers.gate import Gate, holds_of, per_minute
+from llm_scheduler.brokers.gates import Gates
 from llm_scheduler.brokers.limits import RateLimits
 from llm_scheduler.brokers.queue import LaneQueue
-from llm_scheduler.brokers.throttle import Throttle
+from llm_scheduler.brokers.share import amounts_of, attempt_of
+from llm_scheduler.brokers.window import SLICE_US
 from llm_scheduler.domain.ids import Millis
-from llm_scheduler.ports.broker import Claim, LaneDepth, Slot
+from llm_scheduler.ports.broker import Claim, Hold, LaneDepth, LaneState, Slot, Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
+    from llm_scheduler.brokers.bucket import Terms
+    from llm_scheduler.brokers.limits import Amounts
+    from llm_scheduler.brokers.share import Turn
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Entry, LaneRules, PastStart, Release
+    from llm_scheduler.ports.broker import Entry, LaneRules, PastStart, Release, TenantBacklog
 
 RESERVE_EVERY: Final = 10
 """Every so-manieth claim of a lane may go to a lower band whose head has waited too long."""
@@ -27,21 +33,31 @@ class Instant(NamedTuple):
     us: int
 
 
+class Charged(NamedTuple):
+    """What the limits need to settle a start: its slice, and where it was counted (bits of units)."""
+
+    slice_: int
+    lane: int
+    gate: int
+    paced: int
+
+
 class Held(NamedTuple):
-    """A slot that is not released. `charged_in` is what the limits need to settle it."""
+    """A slot that is not released. `charged` None: it was adopted from the record."""
 
     tenant_id: TenantId
     session: SessionId
     attempt: int
     claimed_at: Millis
-    tokens: int
-    charged_in: int | None
+    gate: Gate
+    reserved: Amounts
+    charged: Charged | None
 
 
 class Lane:
     """What is known of one model's queue."""
 
-    __slots__ = ("_capacity", "_claims", "_limits", "_queue", "_rules", "_throttle", "id", "slots", "turn")
+    __slots__ = ("_capacity", "_claims", "_gates", "_limits", "_queue", "_rules", "id", "slots", "turn")
 
     def __init__(self, lane_id: ModelId) -> None:
         self.id = lane_id
@@ -52,7 +68,8 @@ class Lane:
         self._capacity = 0
         self._queue = LaneQueue()
         self._limits = RateLimits()
-        self._throttle = Throttle()
+        """Over all gates."""
+        self._gates = Gates(self._limits)
         self._claims = 0
 
     @property
@@ -65,14 +82,15 @@ class Lane:
         """How many tasks wait."""
         return len(self._queue.waiting)
 
-    def set_rules(self, rules: LaneRules) -> None:
+    def set_rules(self, rules: LaneRules, now: Instant) -> None:
         """In force from the next claim on, unless newer ones are."""
         if self._rules is not None and rules.version < self._rules.version:
             return
         self._rules = rules
-        is_closed = rules.is_paused or rules.rpm == 0 or rules.tpm == 0
-        self._capacity = 0 if is_closed else rules.max_workers
-        self._limits.change(rules.rpm, rules.tpm)
+        limits = per_minute(rules)
+        self._capacity = 0 if rules.is_paused or 0 in limits else rules.max_workers
+        self._limits.change(limits)
+        self._gates.set_rules(rules.gates, now.us)
         self._queue.set_rule(rules.share_rule)
 
     def limit_tenant(self, tenant_id: TenantId, max_workers: int | None) -> None:
@@ -101,26 +119,24 @@ class Lane:
         rules = self._rules
         if rules is None or len(self.slots) >= self._capacity:
             return None
-        if rules.starve_after_ms is not None and self._claims % RESERVE_EVERY == RESERVE_EVERY - 1:
-            turn = self._queue.reserve_turn(Millis(now.at - rules.starve_after_ms))
-        else:
-            turn = self._queue.turn()
+        turn = self._turn(rules, now)
         if turn is None:
             return None
         share, head = turn
-        _, task_id, attempt, tokens, _, _, _ = head
-        if self._limits.is_on or self._throttle.is_on:
-            wait_us = self._wait_us(now, tokens)
-            if wait_us > 0:
-                return wait_us
+        amounts = amounts_of(head[2])
+        gate = self._gates.only
+        if gate is None or gate.is_held or self._limits.is_on:
+            admitted = self._admitted(now, amounts)
+            if not isinstance(admitted, Gate):
+                return admitted
+            gate = admitted
         self._queue.pop(share, head)
-        tenant_id = share.tenant.tenant_id
-        charged_in = self._limits.charge(now.us, tokens) if self._limits.is_on else None
-        if self._throttle.is_on:
-            self._throttle.started(now.us, task_id)
-        self.slots[task_id] = Held(tenant_id, session, attempt, now.at, tokens, charged_in)
+        task_id, attempt, tenant_id = head[1], attempt_of(head[2]), share.tenant.tenant_id
+        charged = self._charge(gate, now.us, amounts)
+        gate.started(now.us, task_id, amounts)
+        self.slots[task_id] = Held(tenant_id, session, attempt, now.at, gate, amounts, charged)
         self._claims += 1
-        return Claim(task_id, self.id, tenant_id, attempt, tokens)
+        return Claim(task_id, self.id, tenant_id, attempt, amounts[1], amounts[3], gate.name, gate.spent)
 
     def release(self, release: Release, now: Instant) -> bool:
         """Free the slot and settle; False = this claim does not hold it."""
@@ -128,44 +144,63 @@ class Lane:
         held = self.slots.get(task_id)
         if held is None or held.attempt != release.claim.attempt:
             return False
-        self._free(task_id, held, is_success=release.is_success)
-        if release.used_tokens is not None and self._limits.is_on:
-            self._limits.settle(now.us, held.charged_in, held.tokens, release.used_tokens)
+        self._free(task_id, held, now, is_success=release.is_success, is_failure=release.is_failure)
+        if release.used_tokens is not None or release.used_output is not None:
+            self._settle(held, now, used_amounts(held.reserved, release.used_tokens, release.used_output))
         return True
 
-    def throttle(self, for_ms: int, now: Instant) -> None:
-        """Nothing starts for so long, then one at a time."""
-        self._throttle.pause(now.us, for_ms * 1000)
+    def throttle(self, for_ms: int, endpoint: str | None, now: Instant) -> None:
+        """Nothing goes through this gate for so long, then one at a time."""
+        gate = self._gates.named(endpoint)
+        gate.throttle.pause(now.us, for_ms * 1000)
+        gate.touched_us = now.us
+
+    def set_paces(self, endpoint: str | None, paces: Sequence[Terms], now: Instant) -> None:
+        """Paces of one gate, in force from now on."""
+        gate = self._gates.named(endpoint)
+        for terms in paces:
+            gate.paces.set(terms, now.us)
+        gate.touched_us = now.us
 
     def remember(self, starts: Sequence[PastStart], now: Instant) -> None:
         """Charge the limits with what the record says of the last minute, and with nothing else."""
         self._limits.forget()
-        if self._limits.is_on:
-            for one in starts:
-                self._limits.charge(now.us - (now.at - one.started_at) * 1000, one.tokens)
+        self._gates.forget_spending()
+        for one in starts:
+            at_us = now.us - (now.at - one.started_at) * 1000
+            amounts = (1, one.tokens, max(0, one.tokens - one.output_tokens), one.output_tokens)
+            self._limits.charge(at_us, amounts, None)
+            if one.endpoint is not None:
+                gate = self._gates.named(one.endpoint)
+                gate.limits.charge(at_us, amounts, None)
+                gate.touched_us = at_us
 
-    def forget(self, task_id: TaskId) -> bool:
+    def forget(self, task_id: TaskId, now: Instant) -> bool:
         """The record does not know it as waiting or running: drop entry and slot. Was there any?"""
         held = self.slots.get(task_id)
         if held is not None:
-            self._free(task_id, held, is_success=False)
+            self._free(task_id, held, now)
         return self._queue.remove(task_id) or held is not None
 
-    def adopt(self, slot: Slot, tenant_limit: int | None) -> bool:
+    def adopt(self, slot: Slot, tenant_limit: int | None, now: Instant) -> bool:
         """The record says that it runs. Was that news? Older than what is known here, it is not."""
         held = self.slots.get(slot.task_id)
         if held is not None:
             is_same = held.attempt == slot.attempt and held.session == slot.session
             if is_same or held.attempt > slot.attempt:
                 return False
-            self._free(slot.task_id, held, is_success=False)
+            self._free(slot.task_id, held, now)
         else:
             place = self._queue.waiting.get(slot.task_id)
-            if place is not None and place[2] > slot.attempt:
+            if place is not None and attempt_of(place[2]) > slot.attempt:
                 return False
             self._queue.remove(slot.task_id)
         self._queue.tenant(slot.tenant_id, tenant_limit).started()
-        self.slots[slot.task_id] = Held(slot.tenant_id, slot.session, slot.attempt, slot.claimed_at, 0, None)
+        gate = self._gates.named(slot.endpoint)
+        gate.running += 1
+        self.slots[slot.task_id] = Held(
+            slot.tenant_id, slot.session, slot.attempt, slot.claimed_at, gate, (1, 0, 0, 0), None
+        )
         return True
 
     def mend(self, entry: Entry, tenant_limit: int | None) -> bool:
@@ -174,7 +209,7 @@ class Lane:
             return False
         place = self._queue.waiting.get(entry.task_id)
         if place is not None:
-            if place[2] > entry.attempt or place == self._queue.place_of(entry):
+            if attempt_of(place[2]) > entry.attempt or place == self._queue.place_of(entry):
                 return False
             self._queue.remove(entry.task_id)
         self._queue.add(entry, tenant_limit)
@@ -183,7 +218,7 @@ class Lane:
     def held(self) -> list[Slot]:
         """The slots."""
         return [
-            Slot(task_id, self.id, one.tenant_id, one.session, one.attempt, one.claimed_at)
+            Slot(task_id, self.id, one.tenant_id, one.session, one.attempt, one.claimed_at, one.gate.name)
             for task_id, one in self.slots.items()
         ]
 
@@ -194,13 +229,87 @@ class Lane:
     def depth(self) -> LaneDepth:
         """How much waits and runs."""
         queue = self._queue
-        return LaneDepth(self.id, len(queue.waiting), len(self.slots), queue.by_band(), queue.oldest_queued_at())
+        return LaneDepth(
+            self.id,
+            len(queue.waiting),
+            len(self.slots),
+            queue.by_band(),
+            queue.oldest_queued_at(),
+            queue.cost_by_band(),
+        )
 
-    def _wait_us(self, now: Instant, tokens: int) -> int:
-        return max(self._limits.wait_us(now.us, tokens), self._throttle.wait_us(now.us))
+    def backlog(self) -> list[TenantBacklog]:
+        """What each tenant has waiting, if the rules ask for it."""
+        return self._queue.backlog() if self._rules is not None and self._rules.keeps_backlog else []
 
-    def _free(self, task_id: TaskId, held: Held, *, is_success: bool) -> None:
+    def state(self, now: Instant) -> LaneState:
+        """What stands between the head and its start."""
+        rules = self._rules
+        if rules is None:
+            return LaneState(self.id, (), ())
+        turn = self._turn(rules, now)
+        amounts = (1, 0, 0, 0) if turn is None else amounts_of(turn[1][2])
+        gates = tuple(gate.state(now.us, amounts) for gate in self._gates.in_force)
+        return LaneState(self.id, tuple(self._holds(rules, now.us, amounts)), gates)
+
+    def _holds(self, rules: LaneRules, now_us: int, amounts: Amounts) -> Iterator[Hold]:
+        if rules.is_paused:
+            yield Hold("paused")
+        if len(self.slots) >= rules.max_workers:
+            yield Hold("concurrency")
+        yield from (Hold(unit.value) for unit, most in zip(Unit, per_minute(rules), strict=True) if most == 0)
+        only = self._gates.only
+        yield from holds_of(self._limits, now_us, amounts, None if only is None else only.paces, None)
+
+    def _turn(self, rules: LaneRules, now: Instant) -> Turn | None:
+        if rules.starve_after_ms is not None and self._claims % RESERVE_EVERY == RESERVE_EVERY - 1:
+            return self._queue.reserve_turn(Millis(now.at - rules.starve_after_ms))
+        return self._queue.turn()
+
+    def _admitted(self, now: Instant, amounts: Amounts) -> Gate | int | None:
+        """The gate that the head goes through now; else microseconds to wait, None = only an event helps."""
+        chosen = self._gates.choose(now.us, amounts)
+        if self._gates.only is not None or chosen is None:
+            return chosen
+        wait_us = self._limits.wait_us(now.us, amounts, None)
+        if isinstance(chosen, Gate):
+            return chosen if wait_us <= 0 else wait_us
+        return max(chosen, wait_us)
+
+    def _charge(self, gate: Gate, now_us: int, amounts: Amounts) -> Charged:
+        slice_ = now_us // SLICE_US
+        if gate.name is None:
+            if not (self._limits.is_on or gate.paces.is_on):
+                return Charged(slice_, 0, 0, 0)
+            counted, paced = self._limits.charge(now_us, amounts, gate.paces)
+            return Charged(slice_, counted, 0, paced)
+        counted, _ = self._limits.charge(now_us, amounts, None)
+        return Charged(slice_, counted, *gate.limits.charge(now_us, amounts, gate.paces))
+
+    def _settle(self, held: Held, now: Instant, used: Amounts) -> None:
+        gate, reserved = held.gate, held.reserved
+        slice_, lane, counted, paced = held.charged or (0, 0, 0, 0)
+        if held.charged is not None:
+            gate.corrected(reserved, used)
+        if gate.name is None:
+            self._limits.settle(now.us, (slice_, lane, paced), reserved, used, gate.paces)
+        else:
+            self._limits.settle(now.us, (slice_, lane, 0), reserved, used, None)
+            gate.limits.settle(now.us, (slice_, counted, paced), reserved, used, gate.paces)
+
+    def _free(
+        self, task_id: TaskId, held: Held, now: Instant, *, is_success: bool = False, is_failure: bool = False
+    ) -> None:
         del self.slots[task_id]
         self._queue.slot_ended(held.tenant_id)
-        if self._throttle.is_on:
-            self._throttle.ended(task_id, is_success=is_success)
+        held.gate.ended(now.us, task_id, is_success=is_success, is_failure=is_failure)
+
+
+def used_amounts(reserved: Amounts, tokens: int | None, output: int | None) -> Amounts:
+    """What a call used, where None keeps the reservation. What came out is never more than all tokens."""
+    _, reserved_tokens, reserved_input, reserved_output = reserved
+    used_output = reserved_output if output is None else output
+    if tokens is None:
+        return 1, reserved_tokens, reserved_input, used_output
+    used_output = min(used_output, tokens)
+    return 1, tokens, tokens - used_output, used_output

@@ -9,14 +9,24 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from llm_scheduler.brokers.bell import Bell
+from llm_scheduler.brokers.bucket import terms_of
 from llm_scheduler.brokers.lane import Instant, Lane
-from llm_scheduler.ports.broker import Claim, ClaimAnswer, Pulse, Witness
+from llm_scheduler.ports.broker import Claim, ClaimAnswer, LaneState, Pulse, Witness
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.ports.broker import Entry, LaneDepth, LaneRules, PastStart, Release, Slot
+    from llm_scheduler.ports.broker import (
+        Entry,
+        LaneDepth,
+        LaneRules,
+        Pace,
+        PastStart,
+        Release,
+        Slot,
+        TenantBacklog,
+    )
     from llm_scheduler.ports.clock import Clock
 
 
@@ -32,8 +42,9 @@ class MemoryBroker:
 
     async def set_rules(self, rules: Sequence[LaneRules]) -> None:
         """Replace the rules of these lanes."""
+        now = self._now()
         for one in rules:
-            self._lane(one.lane).set_rules(one)
+            self._lane(one.lane).set_rules(one, now)
         self._bell.ring()
 
     async def drop_lane(self, lane: ModelId) -> None:
@@ -95,9 +106,14 @@ class MemoryBroker:
         if is_news:
             self._bell.ring()
 
-    async def throttle(self, lane: ModelId, for_ms: int) -> None:
-        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds."""
-        self._lane(lane).throttle(for_ms, self._now())
+    async def throttle(self, lane: ModelId, for_ms: int, endpoint: str | None = None) -> None:
+        """Nothing goes through this gate for so long; afterwards one probe at a time until one succeeds."""
+        self._lane(lane).throttle(for_ms, endpoint, self._now())
+
+    async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
+        """Replace the paces of these units of a gate."""
+        self._lane(lane).set_paces(endpoint, [terms_of(one) for one in paces], self._now())
+        self._bell.ring()
 
     async def remove(self, lane: ModelId, task_ids: Sequence[TaskId]) -> None:
         """Take waiting tasks out."""
@@ -113,10 +129,10 @@ class MemoryBroker:
         absent: Sequence[tuple[ModelId, TaskId]],
     ) -> int:
         """Mend towards the record: first drop what is absent, then adopt what runs, then add what waits."""
-        limits = self._tenant_limits
+        limits, now = self._tenant_limits, self._now()
         mended: list[ModelId] = []
-        mended += [lane for lane, task_id in absent if lane in self._lanes and self._lanes[lane].forget(task_id)]
-        mended += [one.lane for one in running if self._lane(one.lane).adopt(one, limits.get(one.tenant_id))]
+        mended += [lane for lane, task_id in absent if lane in self._lanes and self._lanes[lane].forget(task_id, now)]
+        mended += [one.lane for one in running if self._lane(one.lane).adopt(one, limits.get(one.tenant_id), now)]
         mended += [one.lane for one in waiting if self._lane(one.lane).mend(one, limits.get(one.tenant_id))]
         if mended:
             self._bell.ring()
@@ -135,6 +151,16 @@ class MemoryBroker:
     async def depths(self) -> Sequence[LaneDepth]:
         """Every lane that has rules or content, by id."""
         return [lane.depth() for _, lane in sorted(self._lanes.items()) if lane.is_known]
+
+    async def state(self, lane: ModelId) -> LaneState:
+        """What stands between the lane's head and its start."""
+        known = self._lanes.get(lane)
+        return LaneState(lane, (), ()) if known is None else known.state(self._now())
+
+    async def backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
+        """What each tenant has waiting, if the lane's rules say `keeps_backlog`."""
+        known = self._lanes.get(lane)
+        return [] if known is None else known.backlog()
 
     def waiting(self, lane: ModelId | None = None) -> int:
         """Tasks that wait, in one lane or in all."""

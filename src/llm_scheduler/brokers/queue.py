@@ -7,9 +7,10 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.brokers.band import Band
-from llm_scheduler.brokers.share import Share
+from llm_scheduler.brokers.share import MILLION, Share, size_of
 from llm_scheduler.brokers.tenant import TenantLoad
 from llm_scheduler.domain.placement import ShareRule
+from llm_scheduler.ports.broker import TenantBacklog
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -43,13 +44,12 @@ class LaneQueue:
 
     def add(self, entry: Entry, max_workers: int | None) -> None:
         """Put a task in its place; the limit is its tenant's, if that is new here."""
-        task_id, _, tenant_id, attempt, tokens, queued_at, (band_number, share_id, weight, cost, order) = entry
+        task_id, _, tenant_id, _, _, queued_at, (band_number, share_id, weight, cost, order), _ = entry
         key = (band_number, share_id, tenant_id)
         share = self._shares.get(key)
         if share is None:
             share = self._new_share(key, max_workers)
-        virtual_cost = cost if weight == 1 else cost / weight
-        place: Waiting = (order, task_id, attempt, tokens, queued_at, virtual_cost, share.number)
+        place: Waiting = (order, task_id, size_of(entry), queued_at, cost, weight, share.number)
         self.waiting[task_id] = place
         share.push(place)
         share.band.size += 1
@@ -66,8 +66,7 @@ class LaneQueue:
         share = self._shares.get((band, share_id, entry.tenant_id))
         if share is None:
             return None
-        virtual_cost = cost if weight == 1 else cost / weight
-        return (order, entry.task_id, entry.attempt, entry.tokens, entry.queued_at, virtual_cost, share.number)
+        return (order, entry.task_id, size_of(entry), entry.queued_at, cost, weight, share.number)
 
     def remove(self, task_id: TaskId) -> bool:
         """Take a task out; False = it does not wait here."""
@@ -75,7 +74,7 @@ class LaneQueue:
         if place is None:
             return False
         share = self._numbered[place[6]]
-        share.bury()
+        share.bury(place)
         if not share.size:
             share.ticket = None
         self._shrink(share)
@@ -96,14 +95,15 @@ class LaneQueue:
         `queued_before` or longer: the one that has waited longest. Otherwise it is the usual one.
         """
         turns = [turn for band in self._bands if (turn := band.turn()) is not None]
-        starving = [turn for turn in turns[1:] if turn[1][4] <= queued_before]
-        return min(starving or turns[:1], key=lambda turn: turn[1][4], default=None)
+        starving = [turn for turn in turns[1:] if turn[1][3] <= queued_before]
+        return min(starving or turns[:1], key=lambda turn: turn[1][3], default=None)
 
     def pop(self, share: Share, head: Waiting) -> None:
         """Take out the head of the share whose turn it was, and give its tenant a slot."""
         share.pop(head)
         share.tenant.started()
-        share.band.served(share, head[5])
+        _, _, _, _, cost, weight, _ = head
+        share.band.served(share, cost if weight == 1 else cost / weight)
         self._shrink(share)
 
     def set_rule(self, share_rule: ShareRule) -> None:
@@ -138,9 +138,25 @@ class LaneQueue:
         """(band, tasks) of every band with tasks, first band first."""
         return tuple((band.number, band.size) for band in self._bands)
 
+    def cost_by_band(self) -> tuple[tuple[int, float], ...]:
+        """(band, sum of the placements' costs) of the same bands."""
+        return tuple((band.number, sum(share.cost for share in band.shares.values()) / MILLION) for band in self._bands)
+
+    def backlog(self) -> list[TenantBacklog]:
+        """What each tenant has waiting, by tenant."""
+        return [
+            TenantBacklog(
+                tenant_id,
+                sum(share.size for share in load.shares.values()),
+                sum(share.cost for share in load.shares.values()) / MILLION,
+            )
+            for tenant_id, load in sorted(self.tenants.items())
+            if any(share.size for share in load.shares.values())
+        ]
+
     def oldest_queued_at(self) -> Millis | None:
         """The earliest among the heads of all shares (with orders other than by time: about the oldest)."""
-        return min((share.head()[4] for share in self._shares.values() if share.size), default=None)
+        return min((share.head()[3] for share in self._shares.values() if share.size), default=None)
 
     def _new_share(self, key: tuple[int, int, TenantId], max_workers: int | None) -> Share:
         band = next((one for one in self._bands if one.number == key[0]), None)

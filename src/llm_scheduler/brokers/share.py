@@ -10,19 +10,48 @@ from __future__ import annotations
 
 from collections import deque
 from heapq import heapify, heappop, heappush
+from math import floor
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from llm_scheduler.brokers.band import Band
+    from llm_scheduler.brokers.limits import Amounts
     from llm_scheduler.brokers.tenant import TenantLoad
     from llm_scheduler.domain.ids import Millis, TaskId, TenantId
+    from llm_scheduler.ports.broker import Entry
 
 _GRAVES_ALLOWED: Final = 64
 
-Waiting: TypeAlias = "tuple[int, TaskId, int, int, Millis, float, int]"
-"""Order, task id, attempt, reserved tokens, queued at, virtual cost, number of the share."""
+Waiting: TypeAlias = "tuple[int, TaskId, int, Millis, float, float, int]"
+"""Order, task id, size, queued at, cost, weight, number of the share. The size is attempt, reserved tokens and
+those of them that are to come out, 32 bits each: one number where three would take three times the room."""
+
+MILLION: Final = 1_000_000
+"""Costs are summed in millionths."""
+MOST_TOKENS: Final = (1 << 32) - 1
+
+
+def size_of(entry: Entry) -> int:
+    """Attempt and tokens in one number."""
+    return (entry.attempt << 32 | min(entry.tokens, MOST_TOKENS)) << 32 | min(entry.output_tokens, MOST_TOKENS)
+
+
+def attempt_of(size: int) -> int:
+    """The attempt in a size."""
+    return size >> 64
+
+
+def amounts_of(size: int) -> Amounts:
+    """What a call of this size counts in each unit."""
+    tokens, output = size >> 32 & MOST_TOKENS, size & MOST_TOKENS
+    return 1, tokens, max(0, tokens - output), output
+
+
+def millionths(cost: float) -> int:
+    """A cost as it is summed: whole numbers come to the same sum in any order."""
+    return floor(cost * MILLION + 0.5)
 
 
 Ticket: TypeAlias = "tuple[float, int, TaskId, int]"
@@ -42,6 +71,7 @@ class Share:
         "_line",
         "_waiting",
         "band",
+        "cost",
         "key",
         "number",
         "size",
@@ -63,6 +93,8 @@ class Share:
         self.band = band
         self.tenant = tenant
         self.size = 0
+        self.cost = 0
+        """Of all that waits here, in millionths."""
         self.virtual_time = 0.0
         self.ticket: Ticket | None = None
         self._waiting = waiting
@@ -78,6 +110,7 @@ class Share:
         else:
             heappush(self._late, entry)
         self.size += 1
+        self.cost += millionths(entry[4])
 
     def head(self) -> Waiting:
         """The task that comes first; there must be one."""
@@ -97,10 +130,12 @@ class Share:
             heappop(self._late)
         del self._waiting[head[1]]
         self.size -= 1
+        self.cost -= millionths(head[4])
 
-    def bury(self) -> None:
-        """One task was taken out of the lane's dictionary: forget it here, at the latest when many are."""
+    def bury(self, entry: Waiting) -> None:
+        """This task was taken out of the lane's dictionary: forget it here, at the latest when many are."""
         self.size -= 1
+        self.cost -= millionths(entry[4])
         self._graves += 1
         if self.size == 0:
             self._line.clear()

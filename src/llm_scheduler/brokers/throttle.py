@@ -1,9 +1,9 @@
 """The shared pause after a provider's 429, and the careful start after it.
 
-While the pause lasts nothing starts. Then the lane is half open: one call, the probe, goes out and
-the others wait for it. The lane is open again when the probe succeeds, or when it has run for
+While the pause lasts nothing goes through the gate. Then it is half open: one call, the probe, goes out and
+the others wait for it. The gate is open again when the probe succeeds, or when it has run for
 PROBE_TRUSTED_US without being refused (a refusal is the first thing a provider says; a long answer
-should not hold up the lane). A probe that ends otherwise makes room for the next one. A new 429 starts
+should not hold up the others). A probe that ends otherwise makes room for the next one. A new 429 starts
 over: the pause is extended, never shortened, and whatever runs by then is no probe any more. Callers
 report a 429 before they release its slot, so that no second probe slips out in between.
 """
@@ -19,7 +19,7 @@ PROBE_TRUSTED_US: Final = 10_000_000
 
 
 class Throttle:
-    """One lane's pause and probe."""
+    """One gate's pause and probe."""
 
     __slots__ = ("_open_at_us", "_probe", "_trusted_at_us", "is_on")
 
@@ -35,6 +35,10 @@ class Throttle:
         self._open_at_us = max(self._open_at_us, now_us + for_us)
         self.is_on = True
         self._probe = None
+
+    def is_probe(self, task_id: TaskId) -> bool:
+        """Whether this call is the one that the others wait for."""
+        return self._probe == task_id
 
     def wait_us(self, now_us: int) -> int:
         """How long until the next call may start; 0 or less = now. The probe's end may come sooner."""

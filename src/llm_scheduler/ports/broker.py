@@ -136,14 +136,17 @@ class ClaimAnswer(NamedTuple):
 class Release(NamedTuple):
     """A claim is over.
 
-    `used_tokens` corrects the reservation (None keeps it as it was); `back` puts the task into the
-    index again in the same step (rate limited, graceful stop).
+    `used_tokens` corrects the reservation (None keeps it as it was), `used_output` the part of it that came out;
+    `back` puts the task into the index again in the same step (rate limited, graceful stop). `is_success` and
+    `is_failure` count for the circuit of its gate; a call that says nothing about it (429, cancelled) is neither.
     """
 
     claim: Claim
     used_tokens: int | None = None
     back: Entry | None = None
     is_success: bool = False
+    used_output: int | None = None
+    is_failure: bool = False
 
 
 class Pace(NamedTuple):
@@ -215,13 +218,14 @@ class Slot(NamedTuple):
 
 
 class LaneDepth(NamedTuple):
-    """How much waits in a lane, by band (priority), and how much runs."""
+    """How much waits in a lane, by band (priority), and how much runs; of what waits also the placements' costs."""
 
     lane: ModelId
     waiting: int
     running: int
     by_band: tuple[tuple[int, int], ...]
     oldest_queued_at: Millis | None
+    cost_by_band: tuple[tuple[int, float], ...] = ()
 
 
 class Pulse(NamedTuple):
@@ -260,7 +264,11 @@ class PastStart(NamedTuple):
 
 
 class Broker(Protocol):
-    """One atomic decision: pause, model and tenant concurrency, RPM, TPM, band, share, order."""
+    """One atomic decision: pause, model and tenant concurrency, limits per minute, band, share, order, gate.
+
+    Each gate has a circuit: it opens when half or more of at least ten calls of the last 30 s failed, and closes
+    when a probe succeeds.
+    """
 
     async def set_rules(self, rules: Sequence[LaneRules]) -> None:
         """Replace the rules of these lanes. A lane without rules hands out nothing.
@@ -282,18 +290,48 @@ class Broker(Protocol):
         ...
 
     async def claim(self, session: SessionId, lanes: Sequence[ModelId], want: int) -> ClaimAnswer:
-        """Give slots to the next tasks of these lanes, at most `want` in all."""
+        """Give slots to the next tasks of these lanes, at most `want` in all.
+
+        The head of a lane goes through the gate that has room for it: of several the one with the least
+        (running + 1) / weight, the first in the rules of equals. If none has, the head waits and no other passes it.
+        """
         ...
 
     async def release(self, releases: Sequence[Release]) -> None:
         """Free slots, settle tokens, put tasks back. Only a slot of the same attempt is freed."""
         ...
 
-    async def throttle(self, lane: ModelId, for_ms: int) -> None:
-        """Nothing of the lane starts for so long; afterwards one probe at a time until one succeeds.
+    async def throttle(self, lane: ModelId, for_ms: int, endpoint: str | None = None) -> None:
+        """Nothing goes through this gate for so long; afterwards one probe at a time until one succeeds.
 
         Called on 429, before the slot is released: `for_ms` is the provider's Retry-After. Never
         shortens a longer pause. A probe that has run for 10 s without a new 429 counts as let in.
+        """
+        ...
+
+    async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
+        """Replace the paces of these units of a gate; those of other units stay.
+
+        A pace that follows one in force goes on with what that one had left; else it begins with a full burst.
+        Without gates (`endpoint` None) it stands in place of the lane's own limit of that unit.
+
+        Raises:
+            ValueError: `per_s` is not above 0, or a number is not finite.
+        """
+        ...
+
+    async def state(self, lane: ModelId) -> LaneState:
+        """What stands between the lane's head and its start. Changes nothing.
+
+        The waits are those of the present head; if nothing may go, those of a call without tokens. A lane without
+        rules has neither holds nor gates.
+        """
+        ...
+
+    async def backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
+        """What each tenant has waiting, by tenant, if the lane's rules say `keeps_backlog`; else nothing.
+
+        Costs are summed in millionths.
         """
         ...
 
@@ -356,7 +394,7 @@ class Broker(Protocol):
         ...
 
     async def remember(self, starts: Sequence[PastStart]) -> None:
-        """Count these against RPM and TPM, oldest first, in place of whatever the lanes' limits knew."""
+        """Count these against the limits of lanes and gates, oldest first, in place of whatever those knew."""
         ...
 
     async def finish_rebuild(self, token: str) -> bool:

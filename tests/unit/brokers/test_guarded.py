@@ -46,9 +46,9 @@ class Flaky(MemoryBroker):
         await self._hear("drop", lane)
         await super().drop_lane(lane)
 
-    async def throttle(self, lane: Any, for_ms: int) -> None:
+    async def throttle(self, lane: Any, for_ms: int, endpoint: str | None = None) -> None:
         await self._hear("throttle", (lane, for_ms))
-        await super().throttle(lane, for_ms)
+        await super().throttle(lane, for_ms, endpoint)
 
     async def enqueue(self, entries: Any) -> None:
         await self._hear("enqueue", len(entries))
