@@ -24,6 +24,7 @@ from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
 from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.backlogs import Backlogs
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.models import Models
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
-    from llm_scheduler.ports.broker import Witness
+    from llm_scheduler.ports.broker import TenantBacklog, Witness
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -102,6 +103,7 @@ class Installation(Adapters):
         self.feed = self._make_feed()
         self.running = RunningCalls()
         self.catalogue = Catalogue(KINDS, settings.strategy)
+        self.catalogue.backlogs = Backlogs(self._backlog, self.clock)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.reloading = Reloading(self.models.load, self.configured)
@@ -147,6 +149,9 @@ class Installation(Adapters):
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)
+
+    async def _backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
+        return await self.broker.backlog(lane)  # pyright: ignore[reportAttributeAccessIssue]
 
     def _lanes(self) -> Sequence[ModelId]:
         """What this worker serves."""

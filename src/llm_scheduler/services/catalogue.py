@@ -5,24 +5,30 @@ Held in memory so that submitting and running ask no database; `Models` keeps it
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import contextlib
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.domain.errors import ModelNotFoundError
+from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus, Tenant
 from llm_scheduler.ports.broker import Entry, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
-from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.scheduling.strategies.registry import checked_options, find
 from llm_scheduler.services.equality import config_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.strategy import Strategy
+    from llm_scheduler.services.backlogs import Backlogs
+
+_SERVICE_DRIFT: Final = 0.1
+"""An expected service time that has moved by less than this share leaves contexts as they are."""
 
 
 class Catalogue:
@@ -35,7 +41,13 @@ class Catalogue:
         self._by_name: dict[tuple[TenantId, str], Model] = {}
         self._strategies: dict[ModelId, Strategy] = {}
         self._tenants: dict[TenantId, Tenant] = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default")}
-        self._contexts: dict[TenantId, PlacementContext] = {}
+        self._contexts: dict[ModelId, dict[TenantId, PlacementContext]] = {}
+        self.backlogs: Backlogs | None = None
+        """Without them every tenant counts as one that has nothing waiting."""
+        self.service_s: Callable[[ModelId], float] = _nothing_known
+        """Expected seconds of one call of a model, 0 = unknown."""
+        self.output_tokens: Callable[[ModelId], float] = _nothing_known
+        """Expected output of such a call, 0 = unknown."""
         self._digests: dict[ModelId, tuple[int, str]] = {}
 
     def replace(self, models: Iterable[Model], tenants: Iterable[Tenant]) -> None:
@@ -55,7 +67,16 @@ class Catalogue:
             self._by_name.pop((before.tenant_id, before.name), None)
         self._by_id[model.id] = model
         self._by_name[model.tenant_id, model.name] = model
-        self._strategies[model.id] = find(model.strategy) if model.strategy else self.default_strategy
+        self._strategies[model.id] = self.strategy_of(model)
+        self._contexts.pop(model.id, None)
+
+    def strategy_of(self, model: Model) -> Strategy:
+        """What places the model's tasks.
+
+        Raises:
+            InvalidInputError: there is no strategy of that name.
+        """
+        return find(model.strategy) if model.strategy else self.default_strategy
 
     def forget(self, model_id: ModelId) -> None:
         """Take a model out."""
@@ -63,6 +84,7 @@ class Catalogue:
         if model is not None:
             self._by_name.pop((model.tenant_id, model.name), None)
             self._strategies.pop(model_id, None)
+            self._contexts.pop(model_id, None)
             self._digests.pop(model_id, None)
 
     def models(self) -> list[Model]:
@@ -109,15 +131,19 @@ class Catalogue:
 
     def entry(self, task: WaitingTask) -> Entry:
         """The task as the index knows it, placed by its model's strategy."""
-        tenant_id = task.tenant_id
-        context = self._contexts.get(tenant_id)
-        if context is None:
-            tenant = self._tenants.get(tenant_id)
-            context = self._contexts[tenant_id] = PlacementContext(tenant.weight if tenant else 1.0)
-        strategy = self._strategies.get(task.model_id, self.default_strategy)
+        model_id, tenant_id = task.model_id, task.tenant_id
+        contexts = self._contexts.get(model_id)
+        context = None if contexts is None else contexts.get(tenant_id)
+        service_s = self.service_s(model_id)
+        if context is None or abs(service_s - context.service_s) > _SERVICE_DRIFT * context.service_s:
+            context = self._context(model_id, tenant_id, service_s)
+        strategy = self._strategies.get(model_id, self.default_strategy)
+        if strategy.reads_backlog and self.backlogs is not None:
+            behind = self.backlogs.behind(model_id, tenant_id)
+            context = context._replace(tenant_backlog_ms=behind.tenant_ms, active_tenants=behind.tenants)
         return Entry(
             task.task_id,
-            task.model_id,
+            model_id,
             tenant_id,
             task.attempt,
             task.est_tokens,
@@ -126,8 +152,70 @@ class Catalogue:
         )
 
     def entries(self, tasks: Sequence[WaitingTask]) -> list[Entry]:
-        """Placed entries, in the same order."""
+        """Placed entries, in the same order; for strategies that read backlogs as if each came alone."""
         return [self.entry(task) for task in tasks]
+
+    async def placed(self, tasks: Sequence[WaitingTask]) -> list[Entry]:
+        """Entries on their way into the index, in the same order: each stands behind those before it."""
+        backlogs = self.backlogs
+        readers = {
+            task.model_id for task in tasks if self._strategies.get(task.model_id, self.default_strategy).reads_backlog
+        }
+        if not readers or backlogs is None:
+            return self.entries(tasks)
+        await backlogs.freshen(readers)
+        entries: list[Entry] = []
+        for task in tasks:
+            entry = self.entry(task)
+            entries.append(entry)
+            if task.model_id in readers:
+                backlogs.placed(task.model_id, task.tenant_id, entry.placement.cost)
+        return entries
+
+    @contextlib.contextmanager
+    def counting_anew(self, model_id: ModelId) -> Iterator[None]:
+        """While all that waits in the lane is placed again, oldest first, only what is placed counts as backlog."""
+        backlogs = self.backlogs
+        if backlogs is None:
+            yield
+            return
+        backlogs.count_anew(model_id)
+        try:
+            yield
+        finally:
+            backlogs.counted(model_id)
+
+    def _context(self, model_id: ModelId, tenant_id: TenantId, service_s: float) -> PlacementContext:
+        tenant, model = self._tenants.get(tenant_id), self._by_id.get(model_id)
+        weight = tenant.weight if tenant else 1.0
+        if model is None:
+            return PlacementContext(weight)
+        options = model.options
+        context = PlacementContext(
+            weight,
+            rpm=_in_force(model.rpm, [endpoint.rpm for endpoint in model.endpoints]),
+            tpm=_in_force(model.tpm, [endpoint.tpm for endpoint in model.endpoints]),
+            concurrency=model.max_workers,
+            service_s=service_s,
+            options=self._options(model),
+            input_tpm=_in_force(options.input_tpm, [endpoint.input_tpm for endpoint in model.endpoints]),
+            output_tpm=_in_force(options.output_tpm, [endpoint.output_tpm for endpoint in model.endpoints]),
+            output_tokens=self.output_tokens(model_id),
+        )
+        self._contexts.setdefault(model_id, {})[tenant_id] = context
+        return context
+
+    def _placing(self, model_id: ModelId) -> Strategy:
+        return self._strategies.get(model_id, self.default_strategy)
+
+    def _options(self, model: Model) -> Mapping[str, float]:
+        """The model's for its strategy; those that it does not know (any more) are as if not given."""
+        strategy, given = self._placing(model.id), model.options.strategy_options
+        known: dict[str, float] = {}
+        for name, value in given.items():
+            with contextlib.suppress(InvalidInputError):
+                known |= checked_options(strategy, {name: value})
+        return MappingProxyType(known)
 
     def rules(self, model: Model) -> LaneRules:
         """The model's limits for the broker."""
@@ -141,4 +229,17 @@ class Catalogue:
             share_rule=strategy.share_rule,
             starve_after_ms=None if model.starve_after_s is None else int(model.starve_after_s * 1000),
             version=model.version,
+            keeps_backlog=strategy.reads_backlog,
         )
+
+
+def _nothing_known(_model_id: ModelId) -> float:
+    return 0.0
+
+
+def _in_force(own: int | None, of_endpoints: Sequence[int | None]) -> int | None:
+    """The lane's limit: its own, or the sum of its endpoints' where each has one and they are together less."""
+    given = [limit for limit in of_endpoints if limit is not None]
+    if not given or len(given) < len(of_endpoints):
+        return own
+    return sum(given) if own is None else min(own, sum(given))

@@ -43,7 +43,7 @@ class Following:
 
     async def _pass_on(self, followers: Followers) -> int:
         if followers.freed:
-            await self._broker.enqueue(self._catalogue.entries(followers.freed))
+            await self._broker.enqueue(await self._catalogue.placed(followers.freed))
         if self._feed.is_watched:
             now = self._clock.now()
             for task in followers.freed:

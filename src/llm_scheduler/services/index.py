@@ -102,7 +102,7 @@ class Index:
         total = 0
         while page := await self._store.waiting_page(after, PAGE):
             for part in _sliced(page):
-                await self._broker.reconcile(self._catalogue.entries(part), [], [])
+                await self._broker.reconcile(await self._catalogue.placed(part), [], [])
             total += len(page)
             after = (page[-1].queued_at, page[-1].task_id)
         return total
@@ -135,7 +135,7 @@ class Index:
             missing = await self._broker.unknown(self._catalogue.entries(part))
             if missing:
                 waiting = await self._store.still_waiting([entry.task_id for entry in missing])
-                repairs += await self._broker.reconcile(self._catalogue.entries(waiting), [], [])
+                repairs += await self._broker.reconcile(await self._catalogue.placed(waiting), [], [])
             await asyncio.sleep(0)
         return repairs
 

@@ -13,7 +13,7 @@ from llm_scheduler.domain.errors import InvalidInputError, ModelChangedError, Un
 from llm_scheduler.domain.ids import EPOCH, ModelId, TaskId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus
 from llm_scheduler.ports.provider import Call, Provider, ProviderError
-from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.scheduling.strategies.registry import checked_options
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
 
 if TYPE_CHECKING:
@@ -156,8 +156,7 @@ class Models:
             NameTakenError: the name is in use.
         """
         checked = replace(model, config=self._kind(model.type).check(model.config))
-        if model.strategy:
-            find(model.strategy)
+        checked_options(self._catalogue.strategy_of(model), model.options.strategy_options)
         async with self._changing:
             stored = await self._store.add_model(replace(checked, config=self._sealed(checked)))
             await self._adopt(stored)
@@ -186,13 +185,20 @@ class Models:
                 kind = self._kind(before.type)
                 merged = _merged(self._opened(before), fields["config"], kind.secret_fields)
                 fields["config"] = self._sealed(replace(before, config=kind.check(merged)))
-            if fields.get("strategy"):
-                find(str(fields["strategy"]))
-            stored = await self._store.save_model(replace(before, **fields))
+            stored = await self._store.save_model(self._well_placed(before, replace(before, **fields)))
             await self._adopt(stored)
-            if stored.strategy != before.strategy:
+            if _orders(stored) != _orders(before):
                 await self.replace_lane(stored)
             return stored
+
+    def _well_placed(self, before: Model, after: Model) -> Model:
+        """The model with options that its strategy knows; those of a former strategy go with it."""
+        strategy, given = self._catalogue.strategy_of(after), after.options.strategy_options
+        if after.strategy != before.strategy and given == before.options.strategy_options:
+            given = {name: value for name, value in given.items() if name in strategy.options}
+            after = replace(after, options=replace(after.options, strategy_options=given))
+        checked_options(strategy, given)
+        return after
 
     async def pause(self, name: str, tenant_id: TenantId) -> Model:
         """Start nothing more; what runs goes on."""
@@ -324,11 +330,12 @@ class Models:
     async def replace_lane(self, model: Model) -> None:
         """Place everything that waits in the model's lane anew, after a change of strategy."""
         after = None
-        while page := await self._store.waiting_page(after, 10_000):
-            ours = [task for task in page if task.model_id == model.id]
-            # Each entry moves to its new place; slots, pauses and rate limits stay as they are.
-            await self._broker.reconcile(self._catalogue.entries(ours), [], [])
-            after = (page[-1].queued_at, page[-1].task_id)
+        with self._catalogue.counting_anew(model.id):
+            while page := await self._store.waiting_page(after, 10_000):
+                ours = [task for task in page if task.model_id == model.id]
+                # Each entry moves to its new place; slots, pauses and rate limits stay as they are.
+                await self._broker.reconcile(await self._catalogue.placed(ours), [], [])
+                after = (page[-1].queued_at, page[-1].task_id)
 
     async def close(self) -> None:
         """Close every provider."""
@@ -343,6 +350,11 @@ class Models:
 def new_model(**fields: Any) -> Model:
     """A model that is not stored yet."""
     return Model(id=ModelId(0), created_at=EPOCH, updated_at=EPOCH, **fields)
+
+
+def _orders(model: Model) -> tuple[str | None, Mapping[str, float]]:
+    """What decides the order of its queue."""
+    return model.strategy, model.options.strategy_options
 
 
 def mask(secret: str) -> str:

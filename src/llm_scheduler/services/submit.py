@@ -224,26 +224,24 @@ class Submissions:
         return stored
 
     async def _index(self, tasks: Sequence[NewTask], stored: Sequence[Submitted]) -> None:
-        entry = self._catalogue.entry
-        entries = [
-            entry(
-                WaitingTask(
-                    done.task_id,
-                    task.model_id,
-                    task.tenant_id,
-                    task.type,
-                    task.priority,
-                    0,
-                    task.est_tokens,
-                    done.queued_at,
-                    task.deadline_at,
-                )
+        waiting = [
+            WaitingTask(
+                done.task_id,
+                task.model_id,
+                task.tenant_id,
+                task.type,
+                task.priority,
+                0,
+                task.est_tokens,
+                done.queued_at,
+                task.deadline_at,
+                task.est_output,
             )
             for task, done in zip(tasks, stored, strict=True)
             if done.is_new and done.status is Status.QUEUED
         ]
-        if entries:
-            await self._broker.enqueue(entries)
+        if waiting:
+            await self._broker.enqueue(await self._catalogue.placed(waiting))
         for task, done in zip(tasks, stored, strict=True):
             if done.status is Status.SCHEDULED:
                 self._note_due(done.queued_at)

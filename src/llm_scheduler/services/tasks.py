@@ -123,7 +123,7 @@ class Tasks:
         changed = await self._store.set_priority(task_ids, priority)
         for task in changed:
             await self._broker.remove(task.model_id, [task.task_id])
-        await self._broker.enqueue(self._catalogue.entries(changed))
+        await self._broker.enqueue(await self._catalogue.placed(changed))
         return len(changed)
 
     async def discard_many(self, task_ids: Sequence[TaskId]) -> int:
@@ -145,7 +145,7 @@ class Tasks:
             raise WrongStatusError(task_id, task.status, "deleted; cancel it first")
 
     async def _enqueue(self, tasks: Sequence[WaitingTask]) -> None:
-        await self._broker.enqueue(self._catalogue.entries(tasks))
+        await self._broker.enqueue(await self._catalogue.placed(tasks))
         for task in tasks:
             self._tell(task.task_id, task.tenant_id, task.model_id, Status.QUEUED, task.attempt)
 

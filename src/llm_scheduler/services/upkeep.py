@@ -133,7 +133,7 @@ class Upkeep:
         )
 
     async def _queue(self, tasks: Sequence[WaitingTask]) -> None:
-        await self._broker.enqueue(self._catalogue.entries(tasks))
+        await self._broker.enqueue(await self._catalogue.placed(tasks))
         if self._feed.is_watched:
             now = self._clock.now()
             for task in tasks:

@@ -87,6 +87,7 @@ class Strays:
             task.est_tokens,
             task.queued_at or now,
             task.deadline_at,
+            task.est_output,
         )
         await self._tools.broker.enqueue([self._tools.catalogue.entry(again)])
         return True

@@ -57,4 +57,5 @@ class Tools:
             started.est_tokens,
             started.queued_at,
             started.deadline_at,
+            started.est_output,
         )

@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.placement import Placement, ShareRule
+from llm_scheduler.ports.strategy import NO_OPTIONS
+from llm_scheduler.scheduling.bottleneck import cost_ms
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llm_scheduler.domain.task import WaitingTask
-    from llm_scheduler.ports.strategy import PlacementContext
+    from llm_scheduler.ports.strategy import Option, PlacementContext
 
 
 class Fair:
-    """A band for each priority; inside it tenants get tokens in proportion to their weights.
+    """A band for each priority; inside it tenants get capacity in proportion to their weights.
 
     With one tenant it is the order of `priority`.
 
@@ -21,7 +25,9 @@ class Fair:
 
     name = "fair"
     share_rule = ShareRule.VIRTUAL_TIME
+    options: Mapping[str, Option] = NO_OPTIONS
+    reads_backlog = False
 
     def place(self, task: WaitingTask, context: PlacementContext) -> Placement:
-        """The band is the priority; a claim costs the tenant its estimated tokens, at least one."""
-        return Placement(task.priority, task.tenant_id, context.weight, max(1, task.est_tokens), task.queued_at)
+        """The band is the priority; a claim costs the tenant what it strains the lane (see `scheduling.bottleneck`)."""
+        return Placement(task.priority, task.tenant_id, context.weight, cost_ms(task, context), task.queued_at)
