@@ -8,8 +8,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 WINDOW_S: Final = 60.0
-LEAST_UNSERVED: Final = 3
-"""A window counts when at least so many tenants want more than they got in it: else nobody competes."""
+LEAST_WAITING: Final = 5
+"""A window counts when at least so many requests wait at its end: else nobody competes."""
 MOST_RATIO: Final = 3.0
 """Somebody who got more than this many times their share counts as if they had got so much."""
 
@@ -65,13 +65,12 @@ def fairness(served: Iterable[Served], weights: Mapping[str, float]) -> Fairness
     """
     jains: list[float] = []
     worsts: list[float] = []
-    for demand, got in _windows(served).values():
-        total = sum(got.values())
-        unserved = sum(got.get(name, 0.0) < wanted * (1 - 1e-9) for name, wanted in demand.items())
-        if unserved < LEAST_UNSERVED or total <= 0:
+    for window in _windows(served).values():
+        total = sum(window.got.values())
+        if window.waiting < LEAST_WAITING or total <= 0:
             continue
-        shares = fair_shares(demand, total, weights)
-        ratios = [min(MOST_RATIO, got.get(name, 0.0) / share) for name, share in shares.items() if share > 0]
+        shares = fair_shares(window.demand, total, weights)
+        ratios = [min(MOST_RATIO, window.got.get(name, 0.0) / share) for name, share in shares.items() if share > 0]
         jains.append(jain(ratios))
         worsts.append(min(ratios))
     if not jains:
@@ -79,14 +78,25 @@ def fairness(served: Iterable[Served], weights: Mapping[str, float]) -> Fairness
     return Fairness(sum(jains) / len(jains), sum(worsts) / len(worsts))
 
 
-def _windows(served: Iterable[Served]) -> dict[int, tuple[dict[str, float], dict[str, float]]]:
-    """By number of the window: what each tenant wanted, and what it got."""
-    windows: dict[int, tuple[dict[str, float], dict[str, float]]] = {}
+class _Window:
+    """What each tenant wanted and got in it, and how many requests waited at its end."""
+
+    def __init__(self) -> None:
+        self.demand: dict[str, float] = {}
+        self.got: dict[str, float] = {}
+        self.waiting = 0
+
+
+def _windows(served: Iterable[Served]) -> dict[int, _Window]:
+    """By number."""
+    windows: dict[int, _Window] = {}
     for one in served:
         first, last = int(one.at_s // WINDOW_S), int(one.started_s // WINDOW_S)
         for number in range(first, last + 1):
-            demand, got = windows.setdefault(number, ({}, {}))
-            demand[one.tenant] = demand.get(one.tenant, 0.0) + one.cost
-            if number == last:
-                got[one.tenant] = got.get(one.tenant, 0.0) + one.cost
+            window = windows.setdefault(number, _Window())
+            window.demand[one.tenant] = window.demand.get(one.tenant, 0.0) + one.cost
+            if number < last:
+                window.waiting += 1
+            else:
+                window.got[one.tenant] = window.got.get(one.tenant, 0.0) + one.cost
     return windows
