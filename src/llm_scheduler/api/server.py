@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
-from llm_scheduler.api.routes import actions, bulk, dead_letters, events, models, stats, system, tasks
+from llm_scheduler.api.routes import actions, bulk, dead_letters, events, history, models, stats, system, tasks
 from llm_scheduler.api.switch import Switch
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     dead_letters.router,
     models.router,
     stats.router,
+    history.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
+from llm_scheduler.ports.history import HistoryReads
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 
@@ -335,7 +336,7 @@ class TaskReads(Protocol):
         ...
 
 
-class StatsReads(Protocol):
+class StatsReads(HistoryReads, Protocol):
     """Figures."""
 
     async def recent(self, window_s: int) -> Recent:
