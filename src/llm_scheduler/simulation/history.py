@@ -29,6 +29,7 @@ _NEEDED: Final = (
     "deadline_at",
 )
 _MILLIS: Final = 1000.0
+_CHECK: Final = "Check that LLMS_URL names an LLM Scheduler server of this version."
 
 
 def load_of(lines: Iterable[bytes | str]) -> Load:
@@ -82,5 +83,6 @@ def _request(row: list[Any], place: Mapping[str, int], first_ms: int) -> Request
         priority=min(max(int(row[place["priority"]]), FIRST_PRIORITY), LAST_PRIORITY),
         service_s=max(0.0, (row[place["ended_at"]] - row[place["started_at"]]) / _MILLIS),
         cost_microusd=int(row[place["cost_microusd"]]),
+        waited_s=max(0.0, (row[place["started_at"]] - queued_at) / _MILLIS),
         deadline_s=None if deadline_at is None else max(0.0, (deadline_at - queued_at) / _MILLIS),
     )

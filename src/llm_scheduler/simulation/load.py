@@ -20,7 +20,8 @@ class Request(NamedTuple):
     """One call that came: when, how large, whose, how urgent.
 
     `at_s`: seconds from the beginning of the load. `service_s`: what the provider took; None = a formula says.
-    `output_tokens` is what came out, which nobody knows beforehand.
+    `output_tokens` is what came out, which nobody knows beforehand. `deadline_s` counts from the arrival. `waited_s`
+    is how long it really waited, where that is known.
     """
 
     at_s: float
@@ -34,6 +35,7 @@ class Request(NamedTuple):
     service_s: float | None = None
     cost_microusd: int = 0
     deadline_s: float | None = None
+    waited_s: float | None = None
 
     @property
     def tokens(self) -> int:

@@ -125,7 +125,8 @@ async def test_pages_follow_one_another_to_the_last_row(api: Scene) -> None:
     parts = replace(api.parts, store=LongHistory(count))  # type: ignore[arg-type]  # the port's one call
 
     async with client_of(create_app(parts)) as http:
-        lines = (await http.get("/api/v1/stats/history")).text.splitlines()
+        span = {"since": "1970-01-01T00:00:00Z", "until": "1970-01-02T00:00:00Z"}
+        lines = (await http.get("/api/v1/stats/history", params=span)).text.splitlines()
 
     assert len(lines) == count + 2
     assert json.loads(lines[-1]) == {"rows": count}
