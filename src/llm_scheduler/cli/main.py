@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "tasks": Entry("llm_scheduler.cli.tasks.group:tasks", "List, show, follow, cancel and retry tasks."),
     "models": Entry("llm_scheduler.cli.models.group:models", "Register, test, pause and scale models."),
     "dlq": Entry("llm_scheduler.cli.dlq:dlq", "Look at dead letters; requeue or discard them."),
+    "simulate": Entry("llm_scheduler.cli.simulate.command:simulate", "Replay a load under other settings; compare."),
+    "advise": Entry("llm_scheduler.cli.advise:advise", "Say which setting would have served the last day better."),
     "top": Entry("llm_scheduler.cli.top:top", "Watch the queue live."),
     "doctor": Entry("llm_scheduler.cli.doctor:doctor", "Check this installation and say what to mend."),
     "config": Entry("llm_scheduler.cli.config:config", "Show the settings in force."),

@@ -10,6 +10,7 @@ from llm_scheduler.simulation.setting import LANE, Estimate
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.ids import ModelId, TenantId
+    from llm_scheduler.scheduling.prediction import Scopes
     from llm_scheduler.simulation.load import Load, Request
 
 CONSTANT_OUTPUT: Final = 256
@@ -54,7 +55,7 @@ class Expecting:
         return 0.0 if known is None else known.output_tokens / known.samples
 
 
-def _scopes(request: Request, tenant_id: TenantId) -> tuple[str, str, str, str]:
+def _scopes(request: Request, tenant_id: TenantId) -> Scopes:
     """Calls of one lane may go to several models: they count as templates of their own."""
     template = f"{request.model}:{request.template or request.type}"
     return scopes_of(LANE, tenant_id, template, request.input_tokens)

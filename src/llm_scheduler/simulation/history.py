@@ -41,9 +41,7 @@ def load_of(lines: Iterable[bytes | str]) -> Load:
     found = _parsed(lines)
     head = next(found, None)
     if not isinstance(head, dict) or not set(_NEEDED) <= set(head.get("columns", ())):
-        raise InvalidInputError(
-            "This is no history of an LLM Scheduler server; is the server of this version?", "history"
-        )
+        raise InvalidInputError(f"This is no history. {_CHECK}", "history")
     place = {name: head["columns"].index(name) for name in _NEEDED}
     rows: list[list[Any]] = []
     end: object = None
@@ -57,7 +55,8 @@ def load_of(lines: Iterable[bytes | str]) -> Load:
     try:
         first_ms = min((row[place["queued_at"]] for row in rows), default=0)
         weights = {str(name): float(weight) for name, weight in head.get("tenants", {}).items()}
-        return ordered((_request(row, place, first_ms) for row in rows), weights)
+        load = ordered((_request(row, place, first_ms) for row in rows), weights)
+        return load._replace(strategy=head.get("strategy"))
     except (TypeError, ValueError, IndexError, AttributeError) as error:
         raise InvalidInputError(f"The history has a malformed row: {error}", "history") from error
 
@@ -66,9 +65,7 @@ def _parsed(lines: Iterable[bytes | str]) -> Iterator[Any]:
     try:
         yield from (orjson.loads(line) for line in lines if line.strip())
     except orjson.JSONDecodeError as error:
-        raise InvalidInputError(
-            "The history is not in JSON lines; is the server of this version?", "history"
-        ) from error
+        raise InvalidInputError(f"The history is not in JSON lines. {_CHECK}", "history") from error
 
 
 def _request(row: list[Any], place: Mapping[str, int], first_ms: int) -> Request:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.task import MEDIUM, PRIORITY_NAMES
@@ -44,10 +45,14 @@ class Request(NamedTuple):
 
 
 class Load(NamedTuple):
-    """Requests in the order of their arrival; `weights` are tenants' shares, 1 for those that are not named."""
+    """Requests in the order of their arrival; `weights` are tenants' shares, 1 for those that are not named.
+
+    `strategy` is the one that the server of such a history takes for models that name none.
+    """
 
     requests: tuple[Request, ...]
-    weights: Mapping[str, float] = {}
+    weights: Mapping[str, float] = MappingProxyType({})
+    strategy: str | None = None
 
     @property
     def span_s(self) -> float:

@@ -53,7 +53,7 @@ async def history(request: Request) -> RowStream:
     """Every call that ended in a span of at most 31 days, for replaying it: when, whose, how large, how long.
 
     The first line is an object: `columns` names the values of the rows, `tenants` gives each tenant's weight by its
-    number, `since` and `until` the span. Then comes an array for each call, by the moment of its end; times are epoch
+    number, `strategy` is what models have that name none, `since` and `until` the span. Then comes an array for each call, by the moment of its end; times are epoch
     milliseconds. The last line is `{"rows": N}`: without it the answer was cut off. A call that was answered with
     429 or given back is not in it; a retry is a call of its own.
     """
@@ -79,7 +79,13 @@ async def _lines(caller: Caller, page: Sequence[PastCall], since: Millis, until:
     weights = {str(tenant.id): tenant.weight for tenant in caller.parts.catalogue.tenants()}
     if caller.tenant_id != DEFAULT_TENANT:
         weights = {name: weight for name, weight in weights.items() if name == str(caller.tenant_id)}
-    head = {"columns": COLUMNS, "tenants": weights, "since": stamp(since), "until": stamp(until)}
+    head = {
+        "columns": COLUMNS,
+        "tenants": weights,
+        "strategy": caller.parts.catalogue.default_strategy.name,
+        "since": stamp(since),
+        "until": stamp(until),
+    }
     yield orjson.dumps(head, option=orjson.OPT_APPEND_NEWLINE)
     rows = 0
     while page:
