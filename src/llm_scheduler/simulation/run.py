@@ -21,9 +21,9 @@ from llm_scheduler.simulation.expecting import Expecting
 from llm_scheduler.simulation.setting import LANE, model_of, paces_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from llm_scheduler.ports.broker import Broker, Claim
+    from llm_scheduler.ports.broker import Broker, Claim, Entry, LaneDepth
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.simulation.load import Load, Request
@@ -39,6 +39,15 @@ class Scene(NamedTuple):
 
     broker: Broker
     catalogue: Catalogue
+
+
+class Arrival(NamedTuple):
+    """What can be known when a request comes: its place, and what stands before it."""
+
+    number: int
+    at_s: float
+    entry: Entry
+    depth: LaneDepth
 
 
 class SceneFactory(Protocol):
@@ -69,18 +78,24 @@ class Run(NamedTuple):
         return self.started_s[number] + (self.load.requests[number].service_s or 0.0)
 
 
-async def replay(load: Load, setting: Setting, scene_of: SceneFactory) -> Run:
+async def replay(
+    load: Load, setting: Setting, scene_of: SceneFactory, watch: Callable[[Arrival], None] | None = None
+) -> Run:
     """Run the load to its end. The same arguments give the same answer.
+
+    `watch` is told of each request just before it is enqueued.
 
     Raises:
         InvalidInputError: no such strategy, or a setting under which something can never start.
     """
-    return await _Replay(load, setting, scene_of).run()
+    return await _Replay(load, setting, scene_of, watch).run()
 
 
 class _Replay:
-    def __init__(self, load: Load, setting: Setting, scene_of: SceneFactory) -> None:
-        self._load, self._setting = load, setting
+    def __init__(
+        self, load: Load, setting: Setting, scene_of: SceneFactory, watch: Callable[[Arrival], None] | None
+    ) -> None:
+        self._load, self._setting, self._watch = load, setting, watch
         self._clock = VirtualClock()
         self._broker, self._catalogue = scene_of(self._clock)
         self._expecting = Expecting(setting.estimate, load)
@@ -144,8 +159,17 @@ class _Replay:
         while self._arrived < len(requests) and _us(requests[self._arrived].at_s) <= self._clock.us:
             arrivals.append(self._waiting(self._arrived, requests[self._arrived]))
             self._arrived += 1
-        if arrivals:
+        if self._watch is not None:
+            for one in arrivals:
+                await self._watched(one, self._watch)
+        elif arrivals:
             await self._broker.enqueue(await self._catalogue.placed(arrivals))
+
+    async def _watched(self, task: WaitingTask, watch: Callable[[Arrival], None]) -> None:
+        (entry,) = await self._catalogue.placed([task])
+        (depth,) = await self._broker.depths()
+        watch(Arrival(task.task_id - 1, self._clock.monotonic_s(), entry, depth))
+        await self._broker.enqueue([entry])
 
     async def _claim(self) -> int | None:
         """Start all that may start now; when to ask again, None = after the next event."""

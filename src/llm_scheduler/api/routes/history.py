@@ -53,9 +53,9 @@ async def history(request: Request) -> RowStream:
     """Every call that ended in a span of at most 31 days, for replaying it: when, whose, how large, how long.
 
     The first line is an object: `columns` names the values of the rows, `tenants` gives each tenant's weight by its
-    number, `strategy` is what models have that name none, `since` and `until` the span. Then comes an array for each call, by the moment of its end; times are epoch
-    milliseconds. The last line is `{"rows": N}`: without it the answer was cut off. A call that was answered with
-    429 or given back is not in it; a retry is a call of its own.
+    number, `strategy` is what models have that name none, `since` and `until` the span. Then comes an array for each
+    call, by the moment of its end; times are epoch milliseconds. The last line is `{"rows": N}`: without it the answer
+    was cut off. A call that was answered with 429 or given back is not in it; a retry is a call of its own.
     """
     caller = caller_of(request)
     query = query_of(request, HistoryQuery)
