@@ -3,9 +3,9 @@
 Reconstructed from one line of description: classes high/normal/low 20/50/30 %, tenants of the trace or 20 by a
 Zipf(1.1) draw (Azure, Mooncake), a class mix per tenant around the shares, limits set so that the mean demand is the
 given share of them, a bucket of 10 s, service times by a formula with log-normal noise of 0.2. What that line leaves
-open was chosen here: the spread of the class mixes (Dirichlet with concentration 6), the seeds, the formula (fitted to
-the `svc` column of the goal cases), which requests the bulk tenant of C submits (drawn from the trace) and when (after
-a sixth of the time, as in g3).
+open was chosen here: the spread of the class mixes (Dirichlet, its concentration fitted to the goal cases), the seeds,
+the formula (fitted to the `svc` column of the goal cases), which requests the bulk tenant of C submits (drawn from the
+trace) and when (after a sixth of the time, as in g3).
 """
 
 from __future__ import annotations
