@@ -88,6 +88,10 @@ async def goal_4(bench: Bench) -> None:
         if scenario.name != "F":
             reached = await bench.mean(scenario, "fair", _high_p99)
             bench.judge("4", f"fair, p99 wait of high, {scenario}", reached, 4.5, at_most=True, unit=" s")
+            if reached > 4.5:
+                # What no order can do better: where much of the demand is of the high class, it waits for itself.
+                least = await bench.mean(scenario, "priority", _high_p99)
+                print(f"     (strict priority on the same draws: {least:.3g} s)")
 
 
 async def goal_5(bench: Bench) -> None:

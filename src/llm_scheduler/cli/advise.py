@@ -97,7 +97,7 @@ def _row(trial: Trial, is_best: bool) -> tuple[Any, ...]:
         trial.setting.name,
         f"{one.all.in_time:.1%}",
         f"{one.all.mean_s:.1f} s",
-        *(f"{wait.p99_s:.1f} s" for wait in one.by_class.values()),
+        *(f"{wait.p99_s:.1f} s" if wait.requests else None for wait in one.by_class.values()),
         f"{one.fairness.worst_share:.0%}",
         "← advised" if is_best else "",
     )

@@ -27,4 +27,5 @@ def load(*requests: Request, weights: Mapping[str, float] | None = None) -> Load
 
 def run(of: Load, strategy: str = "fair", **fields: Any) -> Run:
     """Under a setting that knows what will come out, unless it says otherwise."""
-    return replayed(of, Setting(strategy, **({"estimate": Estimate.ACTUAL} | fields)))
+    values: dict[str, Any] = {"estimate": Estimate.ACTUAL, **fields}
+    return replayed(of, Setting(strategy, **values))
