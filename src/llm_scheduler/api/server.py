@@ -17,6 +17,7 @@ from llm_scheduler.api.routes import (
     dead_letters,
     endpoints,
     events,
+    history,
     models,
     plugins,
     predictions,
@@ -49,6 +50,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     budgets.router,
     prices.router,
     stats.router,
+    history.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

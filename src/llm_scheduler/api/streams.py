@@ -1,4 +1,4 @@
-"""Server-sent events: news written as they come, comments that keep the line open, a clean end."""
+"""Answers in pieces: server-sent events that are written as they come, and rows that are never held whole."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
+_ROW_HEADERS: Final = [(b"content-type", b"application/x-ndjson")]
 
 
 def event(name: str, data: Mapping[str, object]) -> bytes:
@@ -44,3 +45,26 @@ class EventStream:
             return
         finally:
             await pieces.aclose()
+
+
+class RowStream:
+    """An answer of many lines.
+
+    Args:
+        pieces: whole lines, some at a time; closed in every case.
+    """
+
+    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+        self._pieces = pieces
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": 200, "headers": _ROW_HEADERS})
+        try:
+            async for piece in self._pieces:
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except (ClientDisconnect, OSError):
+            return
+        finally:
+            await self._pieces.aclose()

@@ -24,6 +24,8 @@ _COMMANDS: Final = {
     "budgets": Entry("llm_scheduler.cli.budgets:budgets", "Bound what may be spent; top budgets up."),
     "prices": Entry("llm_scheduler.cli.prices:prices", "See, set and import what calls cost."),
     "dlq": Entry("llm_scheduler.cli.dlq:dlq", "Look at dead letters; requeue or discard them."),
+    "simulate": Entry("llm_scheduler.cli.simulate.command:simulate", "Replay a load under other settings; compare."),
+    "advise": Entry("llm_scheduler.cli.advise:advise", "Say which setting would have served the last day better."),
     "top": Entry("llm_scheduler.cli.top:top", "Watch the queue live."),
     "doctor": Entry("llm_scheduler.cli.doctor:doctor", "Check this installation and say what to mend."),
     "config": Entry("llm_scheduler.cli.config:config", "Show the settings in force."),

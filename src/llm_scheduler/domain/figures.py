@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    from llm_scheduler.domain.ids import Millis, ModelId, TaskId, TenantId
     from llm_scheduler.domain.task import Usage
 
 
@@ -45,3 +46,24 @@ class Recent(NamedTuple):
     wait_p99_ms: int | None
     cost_microusd: int
     usage: Usage
+
+
+class PastCall(NamedTuple):
+    """One attempt that ended with an answer or a failure: what came, when, how large. No contents.
+
+    `queued_at`: since when it could have started.
+    """
+
+    ended_at: Millis
+    task_id: TaskId
+    attempt: int
+    model_id: ModelId
+    tenant_id: TenantId
+    type: str
+    priority: int
+    queued_at: Millis
+    started_at: Millis
+    prompt_tokens: int
+    completion_tokens: int
+    cost_microusd: int
+    deadline_at: Millis | None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.diverting import Diverting
+from llm_scheduler.ports.history import HistoryReads
 from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.money import HeldTask, MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
@@ -343,7 +344,7 @@ class TaskReads(Protocol):
         ...
 
 
-class StatsReads(Protocol):
+class StatsReads(HistoryReads, Protocol):
     """Figures."""
 
     async def recent(self, window_s: int) -> Recent:

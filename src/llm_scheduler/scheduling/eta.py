@@ -11,16 +11,14 @@ Source of the forms: the backlog divided by the capacity that is left, as in the
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from llm_scheduler.domain.placement import ShareRule
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-MOST_LOAD: Final = 0.95
-"""Arrivals of earlier bands are not believed to take more: a longer wait is the reserve's to end."""
-LOAD_WINDOW_S: Final = 180.0
+MOST_LOAD: Final = 0.98
+"""Arrivals of earlier bands are not believed to take more: it would wait for ever, which is no answer."""
+MEMORY_S: Final = 180.0
+"""Arrivals fade with this time constant: long enough to be a mean, short enough to follow the hour."""
 RESERVE_EVERY: Final = 10
 """A starving band gets every so-manieth start."""
 _GLOBAL_SPREAD: Final = (0.7, 1.3)
@@ -81,24 +79,29 @@ def expected_wait(
     return Wait(min(earliest_s, likely_s), likely_s, latest_s)
 
 
-class ArrivalLoad(NamedTuple):
-    """Cost that arrives in a second, by band, as a mean that fades with LOAD_WINDOW_S."""
+class ArrivalLoad:
+    """What share of the lane the arrivals of each band take, as an exponentially fading mean."""
 
-    at_s: float
-    per_s: Mapping[int, float]
+    def __init__(self) -> None:
+        self._loads: dict[int, tuple[float, float]] = {}
+        self._since_s: float | None = None
 
-    def add(self, band: int, cost_ms: float, now_s: float) -> ArrivalLoad:
-        """The load with one more arrival. `now_s` never goes back."""
-        faded = self._faded(now_s)
-        return ArrivalLoad(now_s, {**faded, band: faded.get(band, 0.0) + cost_ms / LOAD_WINDOW_S})
+    def note(self, band: int, cost_ms: float, now_s: float) -> None:
+        """A task has come that takes the lane so long."""
+        if self._since_s is None:
+            self._since_s = now_s
+        self._loads[band] = (self._faded(band, now_s) + cost_ms / 1000, now_s)
 
-    def before(self, band: int, now_s: float) -> float:
-        """The share of the lane that arrivals in bands before this one take."""
-        return sum(ms for other, ms in self._faded(now_s).items() if other < band) / 1000
+    def share_before(self, band: int, now_s: float) -> float:
+        """The share of the lane, from 0 to MOST_LOAD, that bands before this one will take."""
+        if self._since_s is None:
+            return 0.0
+        total_s = sum(self._faded(one, now_s) for one in self._loads if one < band)
+        # While there is less history than the memory, the mean is over what there is.
+        known_s = MEMORY_S * (1 - math.exp(-(now_s - self._since_s) / MEMORY_S))
+        return min(MOST_LOAD, total_s / known_s) if known_s > 1 else 0.0
 
-    def _faded(self, now_s: float) -> dict[int, float]:
-        factor = math.exp(-max(0.0, now_s - self.at_s) / LOAD_WINDOW_S)
-        return {band: ms * factor for band, ms in self.per_s.items() if ms * factor > 1e-6}
+    def _faded(self, band: int, now_s: float) -> float:
+        total_s, at_s = self._loads.get(band, (0.0, now_s))
+        return total_s * math.exp(-(now_s - at_s) / MEMORY_S)
 
-
-NO_LOAD: Final = ArrivalLoad(0.0, {})

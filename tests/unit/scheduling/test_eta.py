@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_scheduler.domain.placement import ShareRule
-from llm_scheduler.scheduling.eta import LOAD_WINDOW_S, NO_LOAD, Ahead, expected_wait
+from llm_scheduler.scheduling.eta import MEMORY_S, Ahead, ArrivalLoad, expected_wait
 
 COSTS = st.floats(0, 1e9)
 LOADS = st.floats(0, 2)
@@ -57,18 +57,28 @@ def test_an_overload_of_earlier_bands_is_ended_by_the_reserve() -> None:
     without = expected_wait(ahead(band_ms=10_000), 1.2, ShareRule.HEAD_ORDER)
     with_it = expected_wait(ahead(band_ms=10_000), 1.2, ShareRule.HEAD_ORDER, starve_after_s=30, waited_s=10)
 
-    assert without.likely_s == pytest.approx(200)
+    assert without.likely_s == pytest.approx(500)
     assert with_it.likely_s == pytest.approx(120)
 
 
-def test_the_load_is_a_mean_that_fades() -> None:
-    load = NO_LOAD
-    for second in range(2_000):
-        load = load.add(0, 500, float(second)).add(5, 100, float(second))
+def test_the_share_of_steady_arrivals_is_found() -> None:
+    """A task of 300 ms each second takes 30 %, for the bands behind it only."""
+    load = ArrivalLoad()
+    for second in range(1_000):
+        load.note(0, 300, second)
 
-    now_s = 1_999.0
-    assert load.before(5, now_s) == pytest.approx(0.5, rel=0.02)
-    assert load.before(9, now_s) == pytest.approx(0.6, rel=0.02)
-    assert load.before(0, now_s) == 0
-    assert load.before(5, now_s + LOAD_WINDOW_S) == pytest.approx(0.5 / 2.718, rel=0.05)
-    assert load.before(5, now_s + 1e6) == 0
+    assert load.share_before(5, 1_000) == pytest.approx(0.3, rel=0.02)
+    assert load.share_before(0, 1_000) == 0
+
+
+def test_it_is_known_early_and_fades_when_arrivals_end() -> None:
+    load = ArrivalLoad()
+    for second in range(30):
+        load.note(0, 300, second)
+
+    assert load.share_before(5, 30) == pytest.approx(0.3, rel=0.15)
+    assert load.share_before(5, 30 + 5 * MEMORY_S) < 0.01
+
+
+def test_nothing_is_said_before_anything_came() -> None:
+    assert ArrivalLoad().share_before(5, 0) == 0

@@ -52,6 +52,15 @@ class UsageQuery(Body):
     """Attempts that ended before this moment."""
 
 
+class HistoryQuery(Body):
+    """Which span of time."""
+
+    since: Instant | None = None
+    """Calls that ended from this moment on; without, the last 24 hours."""
+    until: Instant | None = None
+    """Calls that ended before this moment; without, now."""
+
+
 class PercentilesShown(Shown):
     """Milliseconds; null without data."""
 

@@ -1,0 +1,233 @@
+"""Goal 1: real runs of g1 to g4 beside their simulation.
+
+The whole embedded server (record on disk, index, worker, provider over HTTP) works through a goal case at the speed
+that it states, against a provider in another process whose calls take the stated time. What was recorded is measured
+with the simulator's own figures and compared with a simulation of the same: same requests, same limits kept the same
+way. Tasks are submitted inside the process, because each belongs to one of the case's tenants.
+
+`python -m bench.goals_real [--quick] [--case g1 …] [--strategy fair …]`. Everything takes 40 minutes; `--quick` runs
+`fair` and `fifo` on g2, two and a half minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import math
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bench import rig, scenarios
+from bench.scenarios import PURE
+from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.server import loop_factory, tune
+from llm_scheduler.app.simulating import scene
+from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, TaskId, TenantId
+from llm_scheduler.domain.model import ModelOptions, Tenant
+from llm_scheduler.ports.history import Mark
+from llm_scheduler.services.models import new_model
+from llm_scheduler.settings import load as load_settings
+from llm_scheduler.simulation.load import CLASSES
+from llm_scheduler.simulation.measures import measured
+from llm_scheduler.simulation.run import Run, replay
+from llm_scheduler.simulation.setting import Estimate
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator, Sequence
+
+    from llm_scheduler.simulation.load import Load, Request
+    from llm_scheduler.simulation.measures import Measures
+    from llm_scheduler.simulation.setting import Setting
+
+STRATEGIES = ("fifo", "priority", "fair", "wfq", "tenant_first", "deadline", "shortest")
+CASES = ("g1", "g2", "g3", "g4")
+MANY = 4_000
+"""Calls at once where only tokens are limited."""
+_TOKENS_A_BYTE = 1.3 / 4
+_ENVELOPE = len(b'{"messages":[{"role":"user","content":""}]}')
+
+
+@contextlib.contextmanager
+def provider() -> Iterator[str]:
+    """Base URL of a timed stub in a process of its own."""
+    command = [sys.executable, "-m", "bench.timed_stub"]
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=rig.ROOT)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(process.stdout.readline())}/v1"
+    finally:
+        process.stdin.close()
+        process.wait(10)
+
+
+@contextlib.asynccontextmanager
+async def installation(folder: Path) -> AsyncIterator[Installation]:
+    """An embedded server without its HTTP side."""
+    settings, _ = load_settings({"data_dir": folder, "max_running": MANY}, {})
+    made = Installation(settings, open_keys(settings))
+    await made.open()
+    try:
+        yield made
+    finally:
+        await made.drain(5)
+        await made.close()
+
+
+class Draft:
+    """A task as a caller words it; what is not said is None."""
+
+    def __init__(self, request: Request, speed: float) -> None:
+        word = f"svc={(request.service_s or 0.0) / speed:.6f} in={request.input_tokens} out={request.output_tokens} "
+        # As long as its plain estimate says that it has the trace's input.
+        filler = "x" * max(0, math.floor(request.input_tokens / _TOKENS_A_BYTE) - _ENVELOPE - len(word))
+        self.model, self.type, self.priority, self.max_retries = "m", "chat", request.priority, 0
+        self.input = {"messages": [{"role": "user", "content": word + filler}]}
+
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+async def real(load: Load, setting: Setting, speed: float, base_url: str) -> tuple[Run, float]:
+    """The case as it really ran, in seconds of the trace, and the mean time to completion."""
+    with tempfile.TemporaryDirectory(prefix="llms-bench-") as folder:
+        async with installation(Path(folder) / "data") as made:
+            for number in range(len({one.tenant for one in load.requests})):
+                await made.store.save_tenant(Tenant(TenantId(DEFAULT_TENANT + number), f"tenant {number}"))
+            await made.models.load()
+            config = {"base_url": base_url, "api_key": "sk-bench-000000000", "stream": False}
+            await made.models.add(
+                new_model(
+                    tenant_id=DEFAULT_TENANT,
+                    name="m",
+                    type="openai",
+                    config=config,
+                    max_workers=setting.workers or MANY,
+                    tpm=None if setting.tpm is None else round(setting.tpm * speed),
+                    strategy=setting.strategy,
+                    starve_after_s=setting.starve_after_s,
+                    options=ModelOptions(strategy_options=dict(setting.options)),
+                )
+            )
+            ids = await _submitted(made, load, speed)
+            while made.broker.waiting() or await made.broker.slots():
+                await asyncio.sleep(0.05)
+            return await _recorded(made, load, setting, ids, speed)
+
+
+async def _submitted(made: Installation, load: Load, speed: float) -> list[TaskId]:
+    """Each when it is due, as its tenant's."""
+    names = sorted({one.tenant for one in load.requests})
+    tenants = {name: TenantId(DEFAULT_TENANT + number) for number, name in enumerate(names)}
+    drafts = [Draft(one, speed) for one in load.requests]
+    submissions, loop = made.submissions, asyncio.get_running_loop()
+    began, ids = loop.time(), list[TaskId]()
+    while len(ids) < len(drafts):
+        due = len(ids)
+        while due < len(drafts) and load.requests[due].at_s / speed <= loop.time() - began:
+            due += 1
+        if due > len(ids):
+            numbers = range(len(ids), due)
+            tasks = [submissions.check(drafts[n], tenants[load.requests[n].tenant]) for n in numbers]  # type: ignore[arg-type]
+            ids += [done.task_id for done in await submissions.submit(tasks)]
+        else:
+            await asyncio.sleep(max(0.001, load.requests[due].at_s / speed - (loop.time() - began)))
+    return ids
+
+
+async def _recorded(
+    made: Installation, load: Load, setting: Setting, ids: Sequence[TaskId], speed: float
+) -> tuple[Run, float]:
+    number_of = {task_id: number for number, task_id in enumerate(ids)}
+    started = [0.0] * len(ids)
+    took_s: list[float] = []
+    after = Mark(Millis(0), TaskId(-1), 0)
+    until = Millis(made.clock.now() + 1)
+    while page := await made.store.history(after, until, 5_000):
+        for call in page:
+            number = number_of[call.task_id]
+            started[number] = load.requests[number].at_s + (call.started_at - call.queued_at) / 1000 * speed
+            took_s.append((call.ended_at - call.queued_at) / 1000 * speed)
+        after = Mark(page[-1].ended_at, page[-1].task_id, page[-1].attempt)
+    if len(took_s) != len(ids):
+        raise SystemExit(f"{len(ids)} tasks were submitted, {len(took_s)} calls ended")
+    order = tuple(sorted(range(len(ids)), key=started.__getitem__))
+    return Run(load, setting, tuple(started), order, (0,) * len(ids)), sum(took_s) / len(took_s)
+
+
+async def simulated(load: Load, setting: Setting, speed: float, estimate: Estimate) -> Measures:
+    """The same at the same speed, in seconds of the trace."""
+    fast = [one._replace(at_s=one.at_s / speed, service_s=(one.service_s or 0.0) / speed) for one in load.requests]
+    limits = setting._replace(tpm=None if setting.tpm is None else setting.tpm * speed, estimate=estimate)
+    run = await replay(load._replace(requests=tuple(fast)), limits, scene)
+    return measured(run._replace(load=load, setting=setting, started_s=tuple(at * speed for at in run.started_s)))
+
+
+def compare(title: str, run: Run, completion_s: float, sim: Measures, speed: float) -> bool:
+    """A line for each figure: real, simulated, how far it may be off."""
+    got = measured(run)
+    rows: list[tuple[str, float, float, float, bool]] = [
+        ("mean wait", got.all.mean_s, sim.all.mean_s, 0.05 * sim.all.mean_s + 0.5, False),
+        ("completion", completion_s, sim.completion_mean_s, 0.05 * sim.completion_mean_s + 0.5, False),
+    ]
+    for name in CLASSES:
+        real_s, sim_s = got.by_class[name].p99_s, sim.by_class[name].p99_s
+        rows.append((f"p99 {name}", real_s, sim_s, 0.1 * sim_s + 0.05 * speed, False))
+    rows += [
+        ("in time", got.all.in_time, sim.all.in_time, 0.02, True),
+        ("Jain", got.fairness.jain, sim.fairness.jain, 0.02, True),
+        ("worst share", got.fairness.worst_share, sim.fairness.worst_share, 0.05, True),
+    ]
+    is_whole = True
+    for name, real_value, sim_value, leeway, is_floor in rows:
+        is_near = real_value >= sim_value - leeway if is_floor else abs(real_value - sim_value) <= leeway
+        sign = ">=" if is_floor else "+-"
+        needed = f"{sim_value - leeway:.3f}" if is_floor else f"{sim_value:.2f} +- {leeway:.2f}"
+        rig.verdict(f"{title}, {name}", f"{real_value:.3f}", f">= {needed}" if sign == ">=" else needed, is_near)
+        is_whole &= is_near
+    return is_whole
+
+
+def one(case: str, strategy: str, base_url: str, estimate: Estimate, slower: float) -> bool:
+    """One case under one strategy."""
+    load, setting = scenarios.goal_case(case)
+    speed = float(scenarios.case_of(case)["speed"]) / slower
+    options: dict[str, Any] = PURE if strategy == "shortest" else {}
+    # The stub tells no limits in headers: the configured ones are kept, as the simulation keeps them.
+    setting = setting._replace(strategy=strategy, options=options, burst_s=None)
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        run, completion_s = runner.run(real(load, setting, speed, base_url))
+    sim = asyncio.run(simulated(load, setting, speed, estimate))
+    return compare(f"{case} {strategy} x{speed:g}", run, completion_s, sim, speed)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--case", nargs="*", choices=CASES, default=None)
+    parser.add_argument("--strategy", nargs="*", choices=STRATEGIES, default=None)
+    promise = "what the server expects to come out of a call"
+    parser.add_argument("--estimate", choices=[one.value for one in Estimate], default="learned", help=promise)
+    busy = "run so many times slower than the case states: on a busy machine the server's own time weighs less"
+    parser.add_argument("--slower", type=float, default=1.0, help=busy)
+    given = parser.parse_args()
+    cases = given.case or (("g2",) if given.quick else CASES)
+    strategies = given.strategy or (("fair", "fifo") if given.quick else STRATEGIES)
+    tune()
+    print(rig.machine())
+    reached = []
+    with provider() as base_url:
+        for case in cases:
+            for strategy in strategies:
+                reached.append(one(case, strategy, base_url, Estimate(given.estimate), given.slower))
+    rig.verdict(
+        "1    real runs like their simulation in every figure", f"{sum(reached)} of {len(reached)}", "all", all(reached)
+    )
+
+
+if __name__ == "__main__":
+    main()
