@@ -1,0 +1,236 @@
+"""Why a task waits, what ends that, and when it will start, as a range."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llm_scheduler.domain.errors import BrokerUnavailableError
+from llm_scheduler.domain.ids import Millis
+from llm_scheduler.domain.model import ModelStatus
+from llm_scheduler.domain.placement import ShareRule
+from llm_scheduler.domain.status import TERMINAL, Status
+from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from llm_scheduler.domain.ids import ModelId
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.task import Task
+    from llm_scheduler.ports.broker import Broker, Hold, LaneDepth, LaneState
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.store import Store
+    from llm_scheduler.services.catalogue import Catalogue
+
+MOST_POSITIONS: Final = 1000
+"""A place further back is not told exactly."""
+
+
+class Reason(NamedTuple):
+    """One thing that a task waits for.
+
+    `code`: `dependency`, `run_at`, `retry`, `budget`, `paused`, `no_worker`, `concurrency`, `requests`, `tokens`,
+    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `priority`, `order`,
+    `tenant_share`, `index_away`. `until` None: only an event ends it.
+    """
+
+    code: str
+    detail: str
+    until: Millis | None = None
+    endpoint: str | None = None
+
+
+class Explanation(NamedTuple):
+    """What a task waits for, the weightiest first. `ahead` None: not known, or more than 1 000 in its band."""
+
+    task: Task
+    strategy: str
+    ahead: int | None
+    ahead_in_earlier_bands: int | None
+    reasons: tuple[Reason, ...]
+    earliest_at: Millis | None
+    likely_at: Millis | None
+    latest_at: Millis | None
+
+
+class Explaining:
+    """Reads record and index; decides nothing.
+
+    `higher_load(lane, band)` is the share of the lane that arrivals in earlier bands take; `service_s(lane)` what one
+    call takes, 0 = not known.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        broker: Broker,
+        catalogue: Catalogue,
+        clock: Clock,
+        higher_load: Callable[[ModelId, int], float],
+        service_s: Callable[[ModelId], float],
+    ) -> None:
+        self._store, self._broker, self._catalogue, self._clock = store, broker, catalogue, clock
+        self._higher_load, self._service_s = higher_load, service_s
+
+    async def explain(self, task: Task) -> Explanation:
+        """Why this task is not over yet."""
+        model = self._catalogue.by_id(task.model_id)
+        strategy = self._catalogue.strategy_of(task.model_id)
+        nothing = Explanation(task, strategy.name, None, None, (), None, None, None)
+        if task.status in TERMINAL or task.status is Status.RUNNING or model is None:
+            return nothing
+        own = _own_reason(task)
+        if task.status is Status.BLOCKED or task.status is Status.HELD:
+            return nothing._replace(reasons=own)
+        try:
+            return await self._queued(task, model, own, nothing)
+        except BrokerUnavailableError:
+            away = Reason("index_away", "The index does not answer; nothing starts until it is back. Nothing is lost.")
+            return nothing._replace(reasons=(*own, away))
+
+    async def expected(self, model: Model, band_task: WaitingTask) -> Wait:
+        """What a task submitted now would have to wait, as far as is known."""
+        entry = self._catalogue.entry(band_task)
+        depth = await self._depth(model.id)
+        state = await self._broker.state(model.id)
+        return self._wait(model, entry.placement.band, depth, 1.0, state, 0.0)
+
+    async def _queued(self, task: Task, model: Model, own: tuple[Reason, ...], blank: Explanation) -> Explanation:
+        band = self._catalogue.entry(_waiting(task)).placement.band
+        state, depth = await self._broker.state(model.id), await self._depth(model.id)
+        now = self._clock.now()
+        is_queued = task.status is Status.QUEUED
+        ahead = await self._broker.position(model.id, task.id) if is_queued else None
+        earlier = 0 if depth is None else sum(count for other, count in depth.by_band if other < band)
+        reasons = [*own, *self._state_reasons(model, state, now)]
+        reasons += await self._people_reasons(task, model, blank.strategy, ahead, earlier)
+        if is_queued and await self._is_unserved():
+            reasons.insert(0, Reason("no_worker", "No worker is alive; start one with `llms worker`."))
+        starts_at = now if is_queued else max(now, task.eligible_at)
+        in_band = 0 if depth is None else dict(depth.by_band).get(band, 0)
+        part = 1.0 if ahead is None or not in_band else min(1.0, ahead / in_band)
+        waited_s = max(0, now - task.queued_at) / 1000 if is_queued and task.queued_at is not None else 0.0
+        wait = self._wait(model, band, depth, part, state, waited_s)
+        is_open_ended = model.status is ModelStatus.PAUSED or any(one.code == "no_worker" for one in reasons)
+        times = (None, None, None) if is_open_ended else tuple(Millis(starts_at + round(s * 1000)) for s in wait)
+        return Explanation(task, blank.strategy, ahead, earlier if is_queued else None, tuple(reasons), *times)
+
+    async def _depth(self, lane: ModelId) -> LaneDepth | None:
+        return next((one for one in await self._broker.depths() if one.lane == lane), None)
+
+    def _wait(
+        self, model: Model, band: int, depth: LaneDepth | None, part: float, state: LaneState, waited_s: float
+    ) -> Wait:
+        """`part` of what waits in the band stands before it."""
+        costs = {} if depth is None else dict(depth.cost_by_band)
+        rule = self._catalogue.strategy_of(model.id).share_rule
+        band_ms = costs.get(band, 0.0) * part
+        earlier_ms = sum(cost for other, cost in costs.items() if other < band)
+        is_global = rule is ShareRule.HEAD_ORDER
+        ahead = Ahead(earlier_ms, band_ms, band_ms if is_global else 0.0, self._next_ms(model, depth, state))
+        return expected_wait(ahead, self._higher_load(model.id, band), rule, model.starve_after_s, waited_s)
+
+    def _next_ms(self, model: Model, depth: LaneDepth | None, state: LaneState) -> float:
+        """Until anything of the lane may start."""
+        holds = [*state.holds, *_gate_holds(state)]
+        waits = [float(one.wait_ms) for one in holds if one.wait_ms is not None]
+        if any(one.reason == "concurrency" for one in holds) and depth is not None:
+            # Calls are at evenly spread places of their way: the first of n ends after an n-th of one, in the mean.
+            waits.append(self._service_s(model.id) * 1000 / (max(1, depth.running) + 1))
+        return max(waits, default=0.0)
+
+    def _state_reasons(self, model: Model, state: LaneState, now: Millis) -> list[Reason]:
+        return [
+            Reason(
+                one.reason,
+                _said(one, model),
+                None if one.wait_ms is None else Millis(now + one.wait_ms),
+                one.endpoint,
+            )
+            for one in (*state.holds, *_gate_holds(state))
+        ]
+
+    async def _people_reasons(
+        self, task: Task, model: Model, strategy: str, ahead: int | None, earlier: int
+    ) -> list[Reason]:
+        """What other tasks and the tenant's own bound have to do with it."""
+        found: list[Reason] = []
+        tenant = next((one for one in self._catalogue.tenants() if one.id == task.tenant_id), None)
+        if tenant is not None and tenant.max_workers is not None:
+            running = sum(one.tenant_id == task.tenant_id for one in await self._broker.slots(model.id))
+            if running >= tenant.max_workers:
+                said = f"The tenant runs {running} of at most {tenant.max_workers} calls of this model."
+                found.append(Reason("tenant_limit", said))
+        if earlier:
+            found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority wait before it."))
+        if ahead:
+            if self._catalogue.strategy_of(model.id).share_rule is ShareRule.VIRTUAL_TIME:
+                said = f"{ahead} older {_tasks(ahead)} of its class wait; tenants take turns by weight ({strategy})."
+                found.append(Reason("tenant_share", said))
+            else:
+                found.append(Reason("order", f"{ahead} {_tasks(ahead)} come before it ({strategy})."))
+        elif ahead is None and task.status is Status.QUEUED:
+            found.append(Reason("order", f"More than {MOST_POSITIONS} tasks come before it ({strategy})."))
+        return found
+
+    async def _is_unserved(self) -> bool:
+        return all(session.role == "api" for session in await self._store.sessions())
+
+
+def _waiting(task: Task) -> WaitingTask:
+    return WaitingTask(
+        task.id,
+        task.model_id,
+        task.tenant_id,
+        task.type,
+        task.priority,
+        task.attempt,
+        task.est_tokens,
+        task.queued_at or task.eligible_at,
+        task.deadline_at,
+        task.est_output,
+    )
+
+
+def _own_reason(task: Task) -> tuple[Reason, ...]:
+    """What the task's own status says."""
+    if task.status is Status.BLOCKED:
+        leader = None if task.cache is None else task.cache.leader_id
+        return (Reason("dependency", f"It waits for the answer of task {leader}, which asks the same."),)
+    if task.status is Status.HELD:
+        said = task.error.message if task.error is not None else "A budget has no room for it."
+        return (Reason("budget", said),)
+    if task.status is not Status.SCHEDULED:
+        return ()
+    if task.failures:
+        return (Reason("retry", f"Attempt {task.attempt} failed; it is tried again then.", task.eligible_at),)
+    return (Reason("run_at", "It is not to run before then.", task.eligible_at),)
+
+
+def _gate_holds(state: LaneState) -> tuple[Hold, ...]:
+    """Holds of the gates, if there is none that is open."""
+    if any(not gate.holds for gate in state.gates):
+        return ()
+    return tuple(hold for gate in state.gates for hold in gate.holds)
+
+
+def _said(hold: Hold, model: Model) -> str:
+    where = f"endpoint {hold.endpoint}" if hold.endpoint is not None else f"model {model.name}"
+    match hold.reason:
+        case "paused":
+            return f"The {where} is paused; `llms models resume {model.name}` starts it again."
+        case "concurrency":
+            return f"The {where} runs as many calls as it may."
+        case "throttled":
+            return f"The {where} was refused for its rate limit and pauses."
+        case "circuit":
+            return f"Too many calls of the {where} failed; a probe decides."
+        case "drained":
+            return f"The {where} is drained; `llms models endpoints resume` opens it."
+        case unit:
+            return f"The {where} has used what its limit allows of {unit.replace('_', ' ')} for now."
+
+
+def _tasks(count: int) -> str:
+    return "task" if count == 1 else "tasks"
