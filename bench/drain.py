@@ -14,7 +14,8 @@ import time
 from pathlib import Path
 
 from bench import rig
-from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.installation import Installation
+from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.server import loop_factory, tune
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.status import Status

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bench import rig, scenarios
 from bench.scenarios import BY_NAME, PURE, SCENARIOS, Scenario
 from llm_scheduler.app.simulating import scene
+from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.scheduling.eta import Ahead, ArrivalLoad, expected_wait
 from llm_scheduler.simulation.load import Request, ordered, priority_class
 from llm_scheduler.simulation.run import Arrival, replay

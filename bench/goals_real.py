@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from bench import rig, scenarios
 from bench.scenarios import PURE
-from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.installation import Installation
+from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.server import loop_factory, tune
 from llm_scheduler.app.simulating import scene
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, TaskId, TenantId

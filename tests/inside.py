@@ -6,7 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.installation import Installation
+from llm_scheduler.app.keys import open_keys
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.domain.task import NewTask
 from llm_scheduler.services.models import new_model

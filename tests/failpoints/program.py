@@ -37,7 +37,8 @@ upkeep._LEAD_EVERY_S = 0.5  # type: ignore[misc]
 
 # After the times are set: the modules below take them over as they are imported.
 from llm_scheduler.app import installation as composition  # noqa: E402
-from llm_scheduler.app.installation import Installation, Keys, open_keys  # noqa: E402
+from llm_scheduler.app.installation import Installation  # noqa: E402
+from llm_scheduler.app.keys import Keys, open_keys  # noqa: E402
 from llm_scheduler.relay.upkeep import Pace  # noqa: E402
 from llm_scheduler.settings import Settings, load  # noqa: E402
 from llm_scheduler.workers.heartbeat import Heartbeat  # noqa: E402

@@ -10,7 +10,8 @@ import pytest
 from tests.inside import Inside, until
 from tests.stubs.servers import StubServer, running, started
 
-from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.installation import Installation
+from llm_scheduler.app.keys import open_keys
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import Endpoint, Model

@@ -34,6 +34,7 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.WrongStatusError: 409,
     errors.IdempotencyConflictError: 409,
     errors.QueueFullError: 429,
+    errors.WaitTooLongError: 429,
     errors.StoreUnavailableError: 503,
     errors.BrokerUnavailableError: 503,
     errors.ArchiveUnavailableError: 503,

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.endpoints import Endpoints
+    from llm_scheduler.services.explain import Explaining
     from llm_scheduler.services.extensions import PluginState
     from llm_scheduler.services.forecast import Forecasts
     from llm_scheduler.services.learning import Learning
@@ -72,6 +73,7 @@ class Parts:
     budgets: Budgets
     prices: Prices
     forecasts: Forecasts
+    explaining: Explaining
     version: str
     check_key: Callable[[str], TenantId | None]
     readiness: Callable[[], Awaitable[Readiness]]

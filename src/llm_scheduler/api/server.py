@@ -17,6 +17,7 @@ from llm_scheduler.api.routes import (
     dead_letters,
     endpoints,
     events,
+    explain,
     history,
     models,
     plugins,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 ROUTERS: Final[tuple[APIRouter, ...]] = (
     bulk.router,
     actions.router,
+    explain.router,
     tasks.router,
     events.router,
     dead_letters.router,

@@ -15,7 +15,7 @@ from llm_scheduler.services.models import new_model
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_scheduler.app.installation import Keys
+    from llm_scheduler.app.keys import Keys
     from llm_scheduler.domain.model import Model
     from llm_scheduler.services.models import Models
     from llm_scheduler.settings import Settings

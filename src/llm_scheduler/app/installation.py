@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -15,16 +14,17 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.app.adapters import Adapters
-from llm_scheduler.domain.errors import SchedulerError, StoreUnusableError
+from llm_scheduler.app.keys import Keys
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.providers.pricelist import listed_prices
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
-from llm_scheduler.security.keyfile import kept_secret, same_secret
-from llm_scheduler.security.vault import AesVault
+from llm_scheduler.security.keyfile import same_secret
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.arrivals import Arrivals
 from llm_scheduler.services.backlogs import Backlogs
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
@@ -32,11 +32,13 @@ from llm_scheduler.services.concurrency import Concurrency
 from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
 from llm_scheduler.services.diverting import Diverting
 from llm_scheduler.services.endpoints import Endpoints
+from llm_scheduler.services.explain import Explaining
 from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.pacing import Pacer
+from llm_scheduler.services.patience import Patience
 from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
@@ -54,7 +56,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
     from llm_scheduler.domain.ids import ModelId, TenantId
-    from llm_scheduler.ports.broker import TenantBacklog, Witness
+    from llm_scheduler.ports.broker import Witness
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -69,32 +71,6 @@ _HELD_EVERY_S: Final = 2.0
 _BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
-
-
-@dataclass(frozen=True, slots=True)
-class Keys:
-    """The installation's secrets, and what the first start should tell."""
-
-    api_key: str
-    is_new: bool
-    vault: AesVault
-
-
-def open_keys(settings: Settings) -> Keys:
-    """Take the secrets from the settings, else from the data folder, made on first start."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-    if settings.secret_key is not None:
-        secret = settings.secret_key.get_secret_value()
-    else:
-        secret, _ = kept_secret(settings.data_dir / "secret-key")
-    try:
-        vault = AesVault(secret)
-    except ValueError as error:
-        raise StoreUnusableError(str(error)) from error
-    if settings.bootstrap_api_key is not None:
-        return Keys(settings.bootstrap_api_key.get_secret_value(), False, vault)
-    api_key, is_new = kept_secret(settings.data_dir / "api-key", "llms_")
-    return Keys(api_key, is_new, vault)
 
 
 class Installation(Adapters):
@@ -121,7 +97,7 @@ class Installation(Adapters):
             self.extensions.strategies,
             self.extensions.task_types,
         )
-        self.catalogue.backlogs = Backlogs(self._backlog, self.clock)
+        self.catalogue.backlogs = Backlogs(self.broker.backlog, self.clock)
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.endpoints = Endpoints(self.models, self.broker)
@@ -131,10 +107,7 @@ class Installation(Adapters):
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
         self.catalogue.service_s, self.catalogue.output_tokens = self.learning.service_s, self.learning.output_tokens
-        self.tasks = Tasks(
-            self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock, self.learning
-        )
-        self.tasks.max_input_bytes = settings.max_input_bytes
+        self.tasks = self._make_tasks()
         self.parse_filter = filter_parser(self.catalogue)
         self.actions = Actions(self.store, self.tasks, self.parse_filter)
         self.heartbeat = Heartbeat(self.store, self.running, self.clock, __version__, self._confer, settings.role)
@@ -170,6 +143,7 @@ class Installation(Adapters):
             self.learning,
             self.loops.note_due,
         )
+        self.arrivals, self.explaining = self._make_explaining()
         self.retention = self._make_retention()
         self._add_sweeps()
         self.worker, self.strays = self._make_worker()
@@ -178,6 +152,20 @@ class Installation(Adapters):
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
 
+    def _make_explaining(self) -> tuple[Arrivals, Explaining]:
+        arrivals = Arrivals(self.clock)
+        explaining = Explaining(
+            self.store, self.broker, self.catalogue, self.clock, arrivals.higher_load, self.learning.service_s
+        )
+        self.submissions.arrivals = arrivals
+        self.submissions.patience = Patience(explaining, self.catalogue, self.clock)
+        return arrivals, explaining
+
+    def _make_tasks(self) -> Tasks:
+        tasks = Tasks(self.store, self.broker, self.catalogue, self.cancelling, self.feed, self.clock, self.learning)
+        tasks.max_input_bytes = self.settings.max_input_bytes
+        return tasks
+
     def _make_worker(self) -> tuple[Worker, Strays]:
         tools = self._tools()
         worker = Worker(tools, self.heartbeat, self.settings.max_running, self._lanes)
@@ -185,14 +173,7 @@ class Installation(Adapters):
 
     def _make_budgets(self) -> Budgets:
         return Budgets(
-            self.store,
-            self.prices,
-            self.catalogue,
-            self.broker,
-            self.feed,
-            self.meter,
-            self.clock,
-            self.configured,
+            self.store, self.prices, self.catalogue, self.broker, self.feed, self.meter, self.clock, self.configured
         )
 
     def _add_sweeps(self) -> None:
@@ -208,9 +189,6 @@ class Installation(Adapters):
 
     async def _confer(self, has_reached: bool | None) -> Witness:
         return await self.broker.witness(has_reached=has_reached)
-
-    async def _backlog(self, lane: ModelId) -> Sequence[TenantBacklog]:
-        return await self.broker.backlog(lane)
 
     def _lanes(self) -> Sequence[ModelId]:
         """What this worker serves."""
@@ -346,7 +324,9 @@ class Installation(Adapters):
             self._shown_workers = running
 
     async def _count_sessions(self) -> None:
-        self.meter.sessions.set(len(await self.store.sessions()))
+        sessions = await self.store.sessions()
+        self.meter.sessions.set(len(sessions))
+        self.arrivals.sharers = max(1, sum(session.role != "worker" for session in sessions))
 
     async def readiness(self) -> Readiness:
         """Which parts work: record, index and claim loop. An index that is away does not stop submits."""
@@ -397,7 +377,10 @@ class Installation(Adapters):
                 clock=self.clock,
                 budgets=self.budgets,
                 prices=self.prices,
-                forecasts=Forecasts(self.catalogue, self.broker, self.budgets, self.prices, self.clock),
+                explaining=self.explaining,
+                forecasts=Forecasts(
+                    self.catalogue, self.broker, self.budgets, self.prices, self.clock, self.learning.service_s
+                ),
                 version=__version__,
                 check_key=self.check_key,
                 readiness=self.readiness,

@@ -15,7 +15,8 @@ import structlog
 import uvicorn
 
 from llm_scheduler.app.firstrun import first_model, welcome
-from llm_scheduler.app.installation import Installation, open_keys
+from llm_scheduler.app.installation import Installation
+from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.watchdog import Watchdog
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.security.folderlock import FolderLock, locks_of

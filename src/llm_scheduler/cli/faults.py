@@ -19,6 +19,7 @@ INTERRUPTED: Final = 130
 _NEXT_BY_CODE: Final = {
     "model_not_found": "See what there is: llms models list. Register one: llms models add --help",
     "task_not_found": "Find it: llms tasks list",
+    "wait_too_long": "Send it later (llms tasks why ID shows what waits), or raise the model's max_wait_s.",
     "queue_full": "Wait until the queue is shorter (llms top) or add workers (llms models scale NAME N).",
     "name_taken": "Look at it: llms models get NAME. Replace it: llms models remove NAME, then add it again.",
     "model_changed": "Look at it with `llms models get NAME`, then try again.",

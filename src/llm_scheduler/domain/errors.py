@@ -179,6 +179,20 @@ class QueueFullError(SchedulerError):
         self.limit, self.retry_after_s = limit, retry_after_s
 
 
+class WaitTooLongError(SchedulerError):
+    """The task would wait longer than its class may: try again later, or elsewhere."""
+
+    code = "wait_too_long"
+
+    def __init__(self, model: str, class_name: str, wait_s: float, limit_s: float) -> None:
+        super().__init__(
+            f"A task of class {class_name} is expected to wait {wait_s:.0f} s for model '{model}', and {limit_s:.0f} s "
+            "are allowed (max_wait_s); nothing was recorded. Send it later, with another priority, or to another model."
+        )
+        self.wait_s, self.limit_s = wait_s, limit_s
+        self.retry_after_s = max(1.0, wait_s - limit_s)
+
+
 class StoreUnavailableError(SchedulerError):
     """The record cannot be written or read now; nothing was acknowledged."""
 

@@ -12,18 +12,17 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from llm_scheduler.domain.task import NO_OPTIONS
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.diverting import Diverting
-from llm_scheduler.ports.history import HistoryReads
 from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.money import HeldTask, MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
 from llm_scheduler.ports.states import States
+from llm_scheduler.ports.stats import StatsReads
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.budget import Tariff, Told
-    from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.model import Model, Tenant
     from llm_scheduler.domain.outcome import Ended
@@ -341,26 +340,6 @@ class TaskReads(Protocol):
 
         Tokens are those used, or the estimate while it runs.
         """
-        ...
-
-
-class StatsReads(HistoryReads, Protocol):
-    """Figures."""
-
-    async def recent(self, window_s: int) -> Recent:
-        """The last `window_s` seconds."""
-        ...
-
-    async def usage(self, group_by: str, since: Millis | None, until: Millis | None) -> Sequence[UsageRow]:
-        """Tokens and cost by `model`, `tenant` or `day`."""
-        ...
-
-    async def days(self, first: str, last: str) -> Sequence[DayStats]:
-        """`system_stats` between two dates (YYYY-MM-DD, inclusive)."""
-        ...
-
-    async def roll_up(self, day: str) -> None:
-        """Compute and store one day's row of `system_stats`."""
         ...
 
 

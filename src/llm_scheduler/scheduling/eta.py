@@ -104,4 +104,3 @@ class ArrivalLoad:
     def _faded(self, band: int, now_s: float) -> float:
         total_s, at_s = self._loads.get(band, (0.0, now_s))
         return total_s * math.exp(-(now_s - at_s) / MEMORY_S)
-

@@ -229,12 +229,13 @@ class Catalogue:
         self._contexts.setdefault(model_id, {})[tenant_id] = context
         return context
 
-    def _placing(self, model_id: ModelId) -> Strategy:
+    def placing(self, model_id: ModelId) -> Strategy:
+        """What places tasks of the model now; the installation's for one that is gone."""
         return self._strategies.get(model_id, self.default_strategy)
 
     def _options(self, model: Model) -> Mapping[str, float]:
         """The model's for its strategy; those that it does not know (any more) are as if not given."""
-        strategy, given = self._placing(model.id), model.options.strategy_options
+        strategy, given = self.placing(model.id), model.options.strategy_options
         known: dict[str, float] = {}
         for name, value in given.items():
             with contextlib.suppress(InvalidInputError):

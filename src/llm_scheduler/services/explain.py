@@ -13,7 +13,7 @@ from llm_scheduler.domain.task import WaitingTask
 from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
     from llm_scheduler.domain.ids import ModelId
     from llm_scheduler.domain.model import Model
@@ -76,7 +76,7 @@ class Explaining:
     async def explain(self, task: Task) -> Explanation:
         """Why this task is not over yet."""
         model = self._catalogue.by_id(task.model_id)
-        strategy = self._catalogue.strategy_of(task.model_id)
+        strategy = self._catalogue.placing(task.model_id)
         nothing = Explanation(task, strategy.name, None, None, (), None, None, None)
         if task.status in TERMINAL or task.status is Status.RUNNING or model is None:
             return nothing
@@ -124,7 +124,7 @@ class Explaining:
     ) -> Wait:
         """`part` of what waits in the band stands before it."""
         costs = {} if depth is None else dict(depth.cost_by_band)
-        rule = self._catalogue.strategy_of(model.id).share_rule
+        rule = self._catalogue.placing(model.id).share_rule
         band_ms = costs.get(band, 0.0) * part
         earlier_ms = sum(cost for other, cost in costs.items() if other < band)
         is_global = rule is ShareRule.HEAD_ORDER
@@ -165,7 +165,7 @@ class Explaining:
         if earlier:
             found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority wait before it."))
         if ahead:
-            if self._catalogue.strategy_of(model.id).share_rule is ShareRule.VIRTUAL_TIME:
+            if self._catalogue.placing(model.id).share_rule is ShareRule.VIRTUAL_TIME:
                 said = f"{ahead} older {_tasks(ahead)} of its class wait; tenants take turns by weight ({strategy})."
                 found.append(Reason("tenant_share", said))
             else:

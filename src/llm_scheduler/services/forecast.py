@@ -17,7 +17,7 @@ from llm_scheduler.domain.money import DEFAULT_TIER, cost_microusd
 from llm_scheduler.domain.task import Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from llm_scheduler.domain.budget import Budget, Tariff
     from llm_scheduler.domain.ids import ModelId, TenantId
@@ -37,7 +37,7 @@ _MARGIN: Final = 2.0
 """The later end of a range: as if calls took so many times as long."""
 _SERVICE_S: Final = 2.0
 _TOKENS_PER_S: Final = 50.0
-"""A call takes these seconds, and one more for so many tokens of its answer: assumed, not measured."""
+"""A call takes these seconds, and one more for so many tokens of its answer: assumed until calls were seen."""
 
 
 class ShortBudget(NamedTuple):
@@ -80,9 +80,17 @@ class Forecast(NamedTuple):
 class Forecasts:
     """Looks at the queue, the limits, the prices and the budgets; records nothing."""
 
-    def __init__(self, catalogue: Catalogue, broker: Broker, budgets: Budgets, prices: Prices, clock: Clock) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        broker: Broker,
+        budgets: Budgets,
+        prices: Prices,
+        clock: Clock,
+        service_s: Callable[[ModelId], float] = lambda _model_id: 0.0,
+    ) -> None:
         self._catalogue, self._broker, self._clock = catalogue, broker, clock
-        self._budgets, self._prices = budgets, prices
+        self._budgets, self._prices, self._service_s = budgets, prices, service_s
 
     async def forecast(self, tasks: Sequence[NewTask], tenant_id: TenantId) -> Forecast:
         """What these checked tasks would come to."""
@@ -115,8 +123,9 @@ class Forecasts:
     async def _finish_at(self, loads: Mapping[ModelId, _Load], now: Millis) -> tuple[Millis, Millis]:
         """The last model's end: alone in its queue at best, behind everything that waits or runs there at worst."""
         depths = {depth.lane: depth.waiting + depth.running for depth in await self._broker.depths()}
-        first = max(_seconds(load, 0) for load in loads.values())
-        last = max(_seconds(load, depths.get(model_id, 0)) for model_id, load in loads.items()) * _MARGIN
+        known = {model_id: self._service_s(model_id) for model_id in loads}
+        first = max(_seconds(load, 0, known[model_id]) for model_id, load in loads.items())
+        last = max(_seconds(load, depths.get(lane, 0), known[lane]) for lane, load in loads.items()) * _MARGIN
         return Millis(now + math.ceil(first * 1000)), Millis(now + math.ceil(last * 1000))
 
 
@@ -160,11 +169,11 @@ def _short(budget: Budget, loads: Mapping[ModelId, _Load], now: Millis) -> Short
     return ShortBudget(budget.name, room, expected, most) if most > room else None
 
 
-def _seconds(load: _Load, ahead: int) -> float:
+def _seconds(load: _Load, ahead: int, service_s: float) -> float:
     """How long the model takes for these and for as many others ahead, alike on average; its tightest limit decides."""
     model, share = load.model, (load.tasks + ahead) / load.tasks
     calls, tokens = load.tasks * share, (load.input_tokens + load.output_tokens) * share
-    each_s = _SERVICE_S + load.output_tokens / load.tasks / _TOKENS_PER_S
+    each_s = service_s or _SERVICE_S + load.output_tokens / load.tasks / _TOKENS_PER_S
     times = [math.ceil(calls / model.max_workers) * each_s]
     times += [calls / limit * 60 for limit in (model.rpm,) if limit]
     times += [tokens / limit * 60 for limit in (model.tpm,) if limit]

@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, Submitted
     from llm_scheduler.ports.task_type import TaskType
+    from llm_scheduler.services.arrivals import Arrivals
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.learning import Learning
+    from llm_scheduler.services.patience import Patience
 
 _CACHE_OUTCOMES: Final[Mapping[Status, str]] = {Status.COMPLETED: "hit", Status.BLOCKED: "joined"}
 _FULL_RETRY_AFTER_S: Final = 5
@@ -142,6 +144,10 @@ class Submissions:
         self._clock, self._feed, self._meter, self._limits = clock, feed, meter, limits
         self._learning = learning
         self._note_due = note_due
+        self.arrivals: Arrivals | None = None
+        """Told what comes to wait."""
+        self.patience: Patience | None = None
+        """Refuses what would wait too long, where models say how long that is."""
 
     def check(self, draft: TaskDraft, tenant_id: TenantId) -> NewTask:
         """The draft as a task that can be recorded.
@@ -235,12 +241,15 @@ class Submissions:
 
         Raises:
             QueueFullError: there is no room for all of them.
+            WaitTooLongError: one of them would wait longer than its class may.
             IdempotencyConflictError: a key was used with another body.
             StoreUnavailableError: nothing was recorded.
         """
         counts = Counter(task.model_id for task in tasks)
         models = [(self._catalogue.by_id(model_id), count) for model_id, count in counts.items()]
         self.room([(model, count) for model, count in models if model is not None])
+        if self.patience is not None:
+            await self.patience.check(tasks)
         stored = await self._store.submit(tasks)
         await self._index(tasks, stored)
         for model_id, count in counts.items():
@@ -272,7 +281,10 @@ class Submissions:
             if done.is_new and done.status is Status.QUEUED
         ]
         if waiting:
-            await self._broker.enqueue(await self._catalogue.placed(waiting))
+            entries = await self._catalogue.placed(waiting)
+            if self.arrivals is not None:
+                self.arrivals.note(entries)
+            await self._broker.enqueue(entries)
         for task, done in zip(tasks, stored, strict=True):
             if done.status is Status.SCHEDULED:
                 self._note_due(done.queued_at)

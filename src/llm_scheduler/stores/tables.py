@@ -7,7 +7,7 @@ it. In MySQL it is, at no cost: across partitions only what is named counts as s
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from sqlalchemy import (
     BigInteger,
@@ -16,7 +16,6 @@ from sqlalchemy import (
     Double,
     Index,
     Integer,
-    MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     String,
@@ -24,37 +23,9 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
 )
-from sqlalchemy.dialects import mysql
 
-METADATA: Final = MetaData()
-
-LONG_TEXT: Final = Text().with_variant(mysql.LONGTEXT(), "mysql", "mariadb")
-ID: Final = BigInteger().with_variant(Integer(), "sqlite")
-"""Only INTEGER PRIMARY KEY is the row's own key in SQLite; BIGINT would make a second tree."""
-
-BINARY_TEXT: Final[dict[str, Any]] = {
-    "mysql_engine": "InnoDB",
-    "mysql_charset": "utf8mb4",
-    "mysql_collate": "utf8mb4_bin",
-    "mariadb_engine": "InnoDB",
-    "mariadb_charset": "utf8mb4",
-    "mariadb_collate": "utf8mb4_bin",
-}
-"""Text compares by its bytes, as in SQLite."""
-CLUSTERED: Final[dict[str, Any]] = {**BINARY_TEXT, "sqlite_with_rowid": False}
-
-
-def _sorting(name: str, *columns: str) -> tuple[Index, Index]:
-    """An index by whose columns, then by id, lists are sorted."""
-    return _only("sqlite", Index(name, *columns)), _only("mysql", Index(f"{name}_id", *columns, "id"))
-
-
-def _only(engine: str, index: Index) -> Index:
-    """An index that the other engine does without."""
-    engines = (engine, "mariadb") if engine == "mysql" else (engine,)
-    index.info["engines"] = engines
-    return index.ddl_if(dialect=engines)  # pyright: ignore[reportArgumentType] - several are taken too
-
+from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT, METADATA, only, sorting
+from llm_scheduler.stores.steering_tables import BUDGETS, PREDICTIONS, PRICES, RESERVATIONS, STATES
 
 TENANTS: Final = Table(
     "tenants",
@@ -142,13 +113,13 @@ TASKS: Final = Table(
     Column("options", Text),
     # No foreign key to models: MySQL would keep a sixth index for it. Submit checks that the model exists.
     # Lists without a filter, and of a span of time. Never rewritten.
-    *_sorting("ix_tasks_tenant_created", "tenant_id", "created_at"),
+    *sorting("ix_tasks_tenant_created", "tenant_id", "created_at"),
     # Lists by type, priority or both. Never rewritten but by a change of priority.
-    *_sorting("ix_tasks_type_priority_created", "tenant_id", "type", "priority", "created_at"),
+    *sorting("ix_tasks_type_priority_created", "tenant_id", "type", "priority", "created_at"),
     # Lists by status, model or both; counts per status and model (covering).
-    *_sorting("ix_tasks_status_model_created", "tenant_id", "status", "model_id", "created_at"),
+    *sorting("ix_tasks_status_model_created", "tenant_id", "status", "model_id", "created_at"),
     # Filling the broker, promoting, rescuing, the slots of what runs, counts of the whole installation.
-    *_sorting("ix_tasks_status_eligible", "status", "eligible_at"),
+    *sorting("ix_tasks_status_eligible", "status", "eligible_at"),
     **BINARY_TEXT,
 )
 
@@ -211,7 +182,7 @@ TASK_LOGS: Final = Table(
     Column("data", Text),
     # Lines of one task. The seed's second index (level, created_at) has no query here. On MySQL the table lies
     # in ranges of task ids; there its primary key is (task_id, id), which serves for both (migration 0005).
-    _only("sqlite", Index("ix_task_logs_task", "task_id")),
+    only("sqlite", Index("ix_task_logs_task", "task_id")),
     **BINARY_TEXT,
 )
 
@@ -348,89 +319,5 @@ TASK_CACHE: Final = Table(
     **BINARY_TEXT,
 )
 
-PREDICTIONS: Final = Table(
-    "predictions",
-    METADATA,
-    # Sums from which running means are made; every process adds to them. `scope` names what they are of.
-    Column("scope", String(191), nullable=False),
-    Column("samples", Double, nullable=False),
-    Column("output_tokens", Double, nullable=False),
-    Column("service_ms", Double, nullable=False),
-    # What was used and what the plain estimate had said, of inputs: their ratio is the learned factor.
-    Column("input_tokens", Double, nullable=False),
-    Column("input_estimate", Double, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    PrimaryKeyConstraint("scope"),
-    Index("ix_predictions_updated", "updated_at"),
-    **CLUSTERED,
-)
-
-STATES: Final = Table(
-    "states",
-    METADATA,
-    # What a controller has learned, by its name; JSON. The version grows with every change.
-    Column("name", String(191), nullable=False),
-    Column("version", Integer, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    Column("data", Text, nullable=False),
-    PrimaryKeyConstraint("name"),
-    **CLUSTERED,
-)
-
-PRICES: Final = Table(
-    "prices",
-    METADATA,
-    Column("id", ID, primary_key=True, autoincrement=False),
-    # None: for every tenant that has none of its own.
-    Column("tenant_id", BigInteger),
-    Column("provider", String(64), nullable=False),
-    Column("model", String(128), nullable=False),
-    Column("tier", String(32), nullable=False),
-    Column("valid_from", BigInteger, nullable=False),
-    # Thousand-millionths of a dollar for one token, or for one request.
-    Column("input_nanousd", BigInteger, nullable=False),
-    Column("output_nanousd", BigInteger, nullable=False),
-    Column("cached_input_nanousd", BigInteger),
-    Column("cache_write_nanousd", BigInteger),
-    Column("request_nanousd", BigInteger, nullable=False),
-    Column("source", String(64), nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Index("ix_prices_model", "model", "valid_from"),
-    **BINARY_TEXT,
-)
-
-BUDGETS: Final = Table(
-    "budgets",
-    METADATA,
-    Column("id", ID, primary_key=True, autoincrement=False),
-    Column("tenant_id", BigInteger, nullable=False),
-    Column("name", String(100), nullable=False),
-    # None: of every model, of every key.
-    Column("model_id", BigInteger),
-    Column("key_id", BigInteger),
-    Column("period", String(8), nullable=False),
-    Column("limit_microusd", BigInteger, nullable=False),
-    Column("spent_microusd", BigInteger, nullable=False),
-    # The sum of its rows in `reservations`.
-    Column("reserved_microusd", BigInteger, nullable=False),
-    Column("period_start", BigInteger, nullable=False),
-    # Per cent of the limit that were told of in this period: 0, 80 or 100.
-    Column("told_percent", SmallInteger, nullable=False),
-    Column("created_at", BigInteger, nullable=False),
-    Column("updated_at", BigInteger, nullable=False),
-    UniqueConstraint("tenant_id", "name", name="uq_budgets_tenant_name"),
-    **BINARY_TEXT,
-)
-
-RESERVATIONS: Final = Table(
-    "reservations",
-    METADATA,
-    # What an open attempt may cost at most. It goes with the attempt.
-    Column("task_id", BigInteger, nullable=False),
-    Column("attempt", Integer, nullable=False),
-    Column("budget_id", BigInteger, nullable=False),
-    Column("amount_microusd", BigInteger, nullable=False),
-    PrimaryKeyConstraint("task_id", "attempt", "budget_id"),
-    Index("ix_reservations_budget", "budget_id"),
-    **CLUSTERED,
-)
+STEERING: Final = (BUDGETS, PREDICTIONS, PRICES, RESERVATIONS, STATES)
+"""Named here so that whoever knows the tables knows all of them."""

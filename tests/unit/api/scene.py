@@ -23,6 +23,7 @@ from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.endpoints import Endpoints
+from llm_scheduler.services.explain import Explaining
 from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
@@ -81,6 +82,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         clock=clock,
         budgets=budgets,
         prices=prices,
+        explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
         check_key=KEYS.get,

@@ -17,7 +17,7 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, TaskId
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome, Usage
-from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.simulation.history import load_of
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 async def _run(store: Store, task_id: TaskId, session: SessionId) -> None:
     """One call, from START to its end."""
     (started,) = await store.start(session, [StartOrder(task_id, 0)])
-    assert started is not None
+    assert isinstance(started, StartedTask)
     await store.record(
         Ended(
             task_id=task_id,

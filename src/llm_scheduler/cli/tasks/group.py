@@ -13,6 +13,7 @@ from llm_scheduler.cli.lazy import Entry, LazyGroup
         "list": Entry("llm_scheduler.cli.tasks.reading:list_", "List tasks, newest first."),
         "get": Entry("llm_scheduler.cli.tasks.reading:get", "Show one task."),
         "logs": Entry("llm_scheduler.cli.tasks.reading:logs", "Show what happened to a task, step by step."),
+        "why": Entry("llm_scheduler.cli.tasks.why:why", "Say why a task waits, and when it will start."),
         "watch": Entry("llm_scheduler.cli.tasks.watching:watch", "Follow a task to its end."),
         "cancel": Entry("llm_scheduler.cli.tasks.moving:cancel", "Cancel tasks, by id or by filter."),
         "retry": Entry("llm_scheduler.cli.tasks.moving:retry", "Queue failed or cancelled tasks again."),

@@ -1,4 +1,4 @@
-"""`ports.store.TaskReads` and `StatsReads`."""
+"""`ports.store.TaskReads` and `ports.stats.StatsReads`."""
 
 from __future__ import annotations
 

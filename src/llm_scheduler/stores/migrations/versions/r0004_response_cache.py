@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from llm_scheduler.stores.tables import BINARY_TEXT, CLUSTERED, ID
+from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID
 
 revision = "0004"
 down_revision = "0003"

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from llm_scheduler.stores.tables import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT
+from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT
 
 revision = "0006"
 down_revision = "0005"
