@@ -80,7 +80,7 @@ def test_a_run_is_interrupted_and_goes_on_without_paying_twice(llms: Shell, tmp_
     ledger, output = tmp_path / "calls", tmp_path / "out.jsonl"
     llms(
         *("models", "add", "slow", "--type", "scripted", "--max-workers", "4"),
-        *("-c", "delay_ms=100", "-c", f"ledger={ledger}"),
+        *("-c", "delay_ms=200", "-c", f"ledger={ledger}"),
     )
     command = ("run", str(prompts(tmp_path / "in.jsonl", 120)), "-o", str(output), "--model", "slow")
 
@@ -103,7 +103,7 @@ def test_a_run_is_interrupted_and_goes_on_without_paying_twice(llms: Shell, tmp_
 
 def test_a_run_can_be_cancelled_and_taken_up_again(llms: Shell, tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
-    llms("models", "add", "slower", "--type", "scripted", "--max-workers", "2", "-c", "delay_ms=80")
+    llms("models", "add", "slower", "--type", "scripted", "--max-workers", "2", "-c", "delay_ms=150")
     command = ("run", str(prompts(tmp_path / "in.jsonl", 60)), "-o", str(output), "--model", "slower")
 
     first = llms.start(*command, "--cancel-on-interrupt")

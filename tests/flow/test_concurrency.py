@@ -81,6 +81,11 @@ async def test_refusals_for_want_of_room_lower_the_limit_and_pause_nothing(tmp_p
         await until(lambda: it.broker.waiting() == 0, "all have run", 60)
         stats = await stub.wait_until(lambda stats: stats["inside"] == 0)
 
+        async def all_recorded() -> bool:
+            return await it.store.running() == []
+
+        await until(all_recorded, "all ends are on record")
+
         assert stats["most"] == 4
         assert 0 < stats["refused"] <= 20
         assert 3 <= await shown(it) <= 5

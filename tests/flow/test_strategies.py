@@ -83,7 +83,7 @@ async def test_other_options_of_a_strategy_place_the_queue_anew(tmp_path: Path) 
         model = await it.add_model(max_workers=1, strategy="shortest", options=options, config={"ledger": str(ledger)})
         await it.models.pause("m", DEFAULT_TENANT)
         ids = [(await it.submit(model, est_tokens=tokens))[0] for tokens in (300, 100, 200)]
-        await it.models.change("m", DEFAULT_TENANT, {"options": ModelOptions(strategy_options={"beta": 1e9})})
+        await it.models.change("m", DEFAULT_TENANT, {"options": {"strategy_options": {"beta": 1e9}}})
         await it.models.resume("m", DEFAULT_TENANT)
         await it.wait_for(ids[0], "completed")
 
@@ -96,7 +96,7 @@ async def test_options_that_a_strategy_does_not_know_are_refused(tmp_path: Path)
             await it.add_model(strategy="wfq", options=ModelOptions(strategy_options={"beta": 1.0}))
         await it.add_model(strategy="wfq", options=ModelOptions(strategy_options={"ratio": 4.0}))
         with pytest.raises(InvalidInputError, match="from 1 to 1000"):
-            await it.models.change("m", DEFAULT_TENANT, {"options": ModelOptions(strategy_options={"ratio": 0.5})})
+            await it.models.change("m", DEFAULT_TENANT, {"options": {"strategy_options": {"ratio": 0.5}}})
 
 
 async def test_options_of_a_former_strategy_go_with_it(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from llm_scheduler.api.archived import archive_line
 from llm_scheduler.app.extensions import installed_plugins
 from llm_scheduler.brokers.guarded import GuardedBroker
 from llm_scheduler.brokers.memory import MemoryBroker
-from llm_scheduler.brokers.redis.broker import RedisBroker
+from llm_scheduler.brokers.redis.broker import LAYOUT, RedisBroker
 from llm_scheduler.brokers.redis.channel import RedisChannel
 from llm_scheduler.brokers.redis.connection import open_client
 from llm_scheduler.caches.layered import LayeredCache
@@ -85,7 +85,7 @@ class Adapters:
         return MemoryBroker(self.clock) if self.client is None else self._guarded(self._make_index(self.client))
 
     def _make_index(self, client: Client) -> Broker:
-        return RedisBroker(client, prefix=self.settings.redis_prefix, shards=self.settings.redis_shards)
+        return RedisBroker(client, prefix=f"{self.settings.redis_prefix}:{LAYOUT}", shards=self.settings.redis_shards)
 
     def _guarded(self, index: Broker) -> GuardedBroker:
         return GuardedBroker(index, self.clock, lambda: self.loops.note_lost(), self._broker_changed)

@@ -37,7 +37,7 @@ def exact_ms(task: WaitingTask, context: PlacementContext) -> float:
         share = own / typical if typical > 0 and own > 0 else 1.0
         if (strain := service_s * 1000 * share / concurrency) > most:
             most = strain
-    if not most:
+    if not most and not (input_tpm or output_tpm or tpm):
         most = float(tokens)
     return most if most < MOST_MS else MOST_MS
 

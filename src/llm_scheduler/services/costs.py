@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import structlog
+
 from llm_scheduler.domain.money import DEFAULT_TIER, cost_microusd, tier_price
 from llm_scheduler.domain.task import Usage
 from llm_scheduler.ports.provider import Fault
@@ -14,11 +16,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.money import Price
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.ports.provider import Answer, ProviderError
     from llm_scheduler.ports.store import StartedTask
     from llm_scheduler.services.prices import Prices
 
+_log = structlog.get_logger(__name__)
 _NOTHING_MADE: Final = frozenset({500, 501, 503, 529})
 """Error statuses of the provider itself. Gateways (502, 504) may have lost an answer that was made, and billed."""
 
@@ -68,7 +72,7 @@ async def priced(ended: Ended, fate: Fate, started: StartedTask, model: Model, p
     """
     is_known, cost = True, 0
     if ended.usage.total_tokens:
-        tiers = await prices.tiers(model, started.tenant_id, ended.ended_at)
+        tiers = await _tiers(ended, started, model, prices)
         price = tier_price(tiers, fate.tier)
         is_known = price is not None and price.is_known
         if not is_known:
@@ -82,3 +86,12 @@ async def priced(ended: Ended, fate: Fate, started: StartedTask, model: Model, p
     elif fate.is_counted and is_known and ended.usage.total_tokens:
         charge = cost
     return replace(ended, cost_microusd=cost, is_reserved=True, charge_microusd=charge)
+
+
+async def _tiers(ended: Ended, started: StartedTask, model: Model, prices: Prices) -> Mapping[str, Price]:
+    """The prices of that moment; none where they cannot be told, for the answer is worth more than its price."""
+    try:
+        return await prices.tiers(model, started.tenant_id, ended.ended_at)
+    except Exception:  # noqa: BLE001 - a foreign list, logged; the call counts as unpriced
+        _log.exception("price_list_failed", model=model.name)
+        return {}

@@ -98,6 +98,7 @@ class _Replay:
         self._load, self._setting, self._watch = load, setting, watch
         self._clock = VirtualClock()
         self._broker, self._catalogue = scene_of(self._clock)
+        self._catalogue.strategy_of(model_of(setting))  # an unknown one is an error, not the default
         self._expecting = Expecting(setting.estimate, load)
         self._tenants = _numbered(weights_of(load))
         self._running: list[tuple[int, int, Claim]] = []

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
+from llm_scheduler.domain.bounds import OUTPUT_FIELDS, named_bound
 from llm_scheduler.domain.errors import (
     EndpointNotFoundError,
     InvalidInputError,
@@ -214,7 +215,7 @@ class Attempt:
         body = orjson.loads(started.input)
         plugin = tools.catalogue.task_types.get(started.type)
         self._size = sized(plugin, started.type, body, len(started.input.encode()))
-        wire_type, wired = (started.type, body) if plugin is None else _wired(plugin, body)
+        wire_type, wired = (started.type, body) if plugin is None else _wired(plugin, started, body)
         call = Call(started.task_id, started.attempt, wire_type, wired, timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
@@ -349,9 +350,15 @@ class Attempt:
         )
 
 
-def _wired(plugin: TaskType, body: Mapping[str, object]) -> tuple[str, dict[str, object]]:
-    """The call that a plugin's task turns into; what it took at submit it may refuse in another version."""
+def _wired(plugin: TaskType, started: StartedTask, body: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
+    """The call that a plugin's task turns into; what it took at submit it may refuse in another version.
+
+    The bound on the answer that a budget has reserved for goes with it.
+    """
     try:
-        return plugin.to_call(body)
+        wire_type, wired = plugin.to_call(body)
     except InvalidInputError as error:
         raise ProviderError("task_type_failed", str(error), is_retryable=False, fault=Fault.CALLER) from error
+    if started.reserved_microusd and wire_type != "embedding" and named_bound(wired) is None:
+        wired = {**wired, **{name: body[name] for name in OUTPUT_FIELDS if name in body}}
+    return wire_type, wired

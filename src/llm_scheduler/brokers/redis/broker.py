@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.broker import Claim, Entry, LaneRules, Pace, PastStart, Release, Slot
     from llm_scheduler.ports.clock import Clock
 
+LAYOUT: Final = 2
+"""Grows with the shape of the keys and of what they hold. An installation has it in its prefix, so that releases side
+by side, during a rolling deploy, each have an index of their own: START lets a task of both start once."""
 LOST_WAIT_MS: Final = 100
 AWAY_WAIT_MS: Final = 250
 _PATIENCE_S: Final = 0.3
