@@ -34,7 +34,7 @@ FILE_TOKENS: Final = 1_048_576
 _IMAGES: Final = frozenset({"image_url", "image", "input_image"})
 _FILES: Final = frozenset({"file", "document", "input_file", "video_url", "video", "search_result"})
 _OWN_TOOLS: Final = frozenset({"function", "custom", None})
-OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_tokens")
+_OUTPUT_FIELDS: Final = ("max_completion_tokens", "max_tokens")
 _NO_OUTPUT: Final = frozenset({"embedding"})
 _NEVER_DEARER: Final = frozenset({"default", "standard_only", *CHEAPER_TIERS})
 """Asked for by name; with `auto`, or without a name, the provider may choose a dearer tier."""
@@ -65,7 +65,7 @@ def most_tokens(task_type: str, body: Mapping[str, object], body_bytes: int, max
 
 def named_bound(body: Mapping[str, object]) -> int | None:
     """How long the request lets one answer be; None if it does not say. Of two fields the larger one counts."""
-    given = [body[name] for name in OUTPUT_FIELDS if body.get(name) is not None]
+    given = [body[name] for name in _OUTPUT_FIELDS if body.get(name) is not None]
     bounds = [bound for value in given if (bound := _positive(value)) is not None]
     # One that is no length (llama.cpp takes -1 for "no end") bounds nothing.
     return max(bounds) if bounds and len(bounds) == len(given) else None
@@ -75,7 +75,7 @@ def bounded(body: Mapping[str, object], tariff: Tariff, task_type: str) -> Mappi
     """The body as it is sent under a budget: with a bound on the answer, if neither it nor the defaults name one."""
     if task_type in _NO_OUTPUT or named_bound({**tariff.extra, **body}) is not None:
         return body
-    others = {name: value for name, value in body.items() if name not in OUTPUT_FIELDS}
+    others = {name: value for name, value in body.items() if name not in _OUTPUT_FIELDS}
     return {**others, tariff.output_field: tariff.max_output_tokens}
 
 

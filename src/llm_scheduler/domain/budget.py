@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.ids import EPOCH, Millis
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llm_scheduler.domain.ids import ModelId, TenantId
     from llm_scheduler.domain.money import Price, Rates
@@ -76,7 +77,7 @@ class Tariff(NamedTuple):
 
     `tiers` is empty if the model has no known price and its policy is to deny. `extra` stands in every request
     beneath the task's own fields, and has `extra_bytes`. `max_output_tokens` bounds answers whose request does not,
-    in the field `output_field`.
+    in the field `output_field`. `wires` turn tasks of a plugin's type into the request that is sent.
     """
 
     tiers: Mapping[str, Price]
@@ -84,6 +85,7 @@ class Tariff(NamedTuple):
     extra_bytes: int
     max_output_tokens: int
     output_field: str = "max_tokens"
+    wires: Mapping[str, Callable[[Mapping[str, object]], tuple[str, dict[str, object]]]] = MappingProxyType({})
 
 
 class PriceRow(NamedTuple):

@@ -82,6 +82,8 @@ class StartedTask(NamedTuple):
     """What every budget that covers it has put aside for this attempt."""
     denied_by: str | None = None
     """A budget that covers it while its price is unknown: the call is not to be made."""
+    wired: tuple[str, str] | None = None
+    """Under a budget, of a plugin's type: the wire type and the body (JSON text) that were reserved for, to be sent."""
 
 
 class Moved(NamedTuple):

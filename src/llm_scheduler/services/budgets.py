@@ -17,6 +17,7 @@ from llm_scheduler.domain.errors import BudgetNotFoundError, PriceNotFoundError
 from llm_scheduler.domain.money import Rates
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.feed import TaskChanged
+from llm_scheduler.services.effective import as_called
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -41,7 +42,16 @@ PAGE: Final = 500
 """Held tasks of one transaction."""
 _IDLE_PAGES: Final = 4
 """So many pages without one that fits end a walk; the next one begins where this one ended."""
+LOOK_EVERY_S: Final = 15.0
 _MENDED_AT_ONCE: Final = 1_000
+
+
+Way = tuple["ModelId", "str | None", "TenantId"]
+
+
+def way_of(claim: Claim) -> Way:
+    """What decides the price of a claimed task."""
+    return claim.lane, claim.endpoint, claim.tenant_id
 
 
 class Budgets:
@@ -65,6 +75,7 @@ class Budgets:
         self._may_hold = True
         """Tasks may be held without any budget: one was removed, or another process knew of one."""
         self._releasing = asyncio.Lock()
+        self._looked_at_s = float("-inf")
 
     async def load(self) -> None:
         """Take budgets and prices over, from the nearest cache or the record. May be called again at any time."""
@@ -91,14 +102,16 @@ class Budgets:
             await self._cache.drop([MONEY_KEY])
         self._take(await self._packed())
 
-    async def tariffs(self, claims: Iterable[Claim]) -> Mapping[tuple[ModelId, TenantId], Tariff]:
-        """For START: by model and tenant, of tenants that have budgets."""
-        found: dict[tuple[ModelId, TenantId], Tariff] = {}
+    async def tariffs(self, claims: Iterable[Claim]) -> Mapping[Way, Tariff]:
+        """For START: by model, endpoint and tenant, of tenants that have budgets."""
+        found: dict[Way, Tariff] = {}
         for claim in claims if self._tenants else ():
-            key = (claim.lane, claim.tenant_id)
+            way = way_of(claim)
             model = self._catalogue.by_id(claim.lane)
-            if claim.tenant_id in self._tenants and key not in found and model is not None:
-                found[key] = await self._prices.tariff(model, claim.tenant_id, self._clock.now())
+            if claim.tenant_id in self._tenants and way not in found and model is not None:
+                called = as_called(model, claim.endpoint)
+                tariff = await self._prices.tariff(called, claim.tenant_id, self._clock.now())
+                found[way] = tariff._replace(wires=self._catalogue.wires)
         return found
 
     def held(self, tasks: Sequence[HeldTask]) -> None:
@@ -201,9 +214,15 @@ class Budgets:
         await self._changed()
 
     async def release(self) -> int:
-        """Let held tasks go on for which there is room, oldest first; how many. The leader's sweep."""
-        if not (self._tenants or self._may_hold):
+        """Let held tasks go on for which there is room, oldest first; how many. The leader's sweep.
+
+        While nothing is known to be held, it looks only now and then: others may have held something.
+        """
+        now_s = self._clock.monotonic_s()
+        is_due = self._may_hold or (bool(self._tenants) and now_s - self._looked_at_s >= LOOK_EVERY_S)
+        if not is_due:
             return 0
+        self._looked_at_s = now_s
         async with self._releasing:
             total = seen = idle = 0
             is_whole = self._after is None

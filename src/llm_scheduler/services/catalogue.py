@@ -16,6 +16,7 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus, Tenant
 from llm_scheduler.ports.broker import Entry, GateRules, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
+from llm_scheduler.ports.task_type import WIRE_TYPES
 from llm_scheduler.scheduling.strategies.registry import DEFAULT, STRATEGIES, checked_options, find
 from llm_scheduler.services.equality import config_digest
 
@@ -100,6 +101,21 @@ class Catalogue:
         except InvalidInputError:
             _log.error("strategy_missing", strategy=name, instead=fallback.name, next_step="llms plugins list")
             return fallback
+
+    @property
+    def wires(self) -> dict[str, Callable[[Mapping[str, object]], tuple[str, dict[str, object]]]]:
+        """What turns a task of a plugin's type into a call, by type."""
+        return {name: one.to_call for name, one in self.task_types.items()}
+
+    def takes(self, model: Model, task_type: str) -> bool:
+        """Whether the model takes tasks of the type; one of a plugin's goes to whoever takes some type of call."""
+        kind = self.kinds.get(model.type)
+        taken = kind.task_types if kind is not None else frozenset[str]()
+        return task_type in taken or (task_type in self.task_types and bool(taken & WIRE_TYPES))
+
+    def limit_changed(self, model_id: ModelId) -> None:
+        """Another number of calls runs at once from now on: tasks cost the lane another time."""
+        self._contexts.pop(model_id, None)
 
     def forget(self, model_id: ModelId) -> None:
         """Take a model out."""
@@ -219,7 +235,7 @@ class Catalogue:
             weight,
             rpm=_in_force(model.rpm, [endpoint.rpm for endpoint in model.endpoints]),
             tpm=_in_force(model.tpm, [endpoint.tpm for endpoint in model.endpoints]),
-            concurrency=model.max_workers,
+            concurrency=self.limit_of(model),
             service_s=service_s,
             options=self._options(model),
             input_tpm=_in_force(options.input_tpm, [endpoint.input_tpm for endpoint in model.endpoints]),

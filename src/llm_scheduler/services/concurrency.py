@@ -166,6 +166,7 @@ class Concurrency:
     def _hear_limits(self, payload: bytes) -> None:
         for model_id, found in call_samples.unpacked_limits(payload):
             self._limits[model_id] = found
+            self._catalogue.limit_changed(model_id)
             self._heard.add(model_id)
         self._news.set()
 
@@ -252,6 +253,7 @@ class Concurrency:
         self._meter.concurrency(model.name, limit(after, auto), after.share)
         if self._limits.get(model.id) != limit(after, auto):
             self._limits[model.id] = limit(after, auto)
+            self._catalogue.limit_changed(model.id)
             await self._tell(model)
 
     async def _tell(self, model: Model) -> None:

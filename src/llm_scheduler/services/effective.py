@@ -17,6 +17,12 @@ if TYPE_CHECKING:
 MOST_ENDPOINTS: Final = 64
 
 
+def as_called(model: Model, endpoint: str | None) -> Model:
+    """The model as one of its endpoints has it: with that one's config over its own (secrets stay sealed)."""
+    own = next((one.config for one in model.endpoints if one.name == endpoint), None)
+    return model if own is None else replace(model, config={**model.config, **own})
+
+
 def checked(kind: ProviderKind, model: Model) -> Model:
     """The model with its configs as they are kept; its secrets are plain.
 

@@ -112,7 +112,12 @@ class Explaining:
         part = 1.0 if ahead is None or not in_band else min(1.0, ahead / in_band)
         waited_s = max(0, now - task.queued_at) / 1000 if is_queued and task.queued_at is not None else 0.0
         wait = self._wait(model, band, depth, part, state, waited_s)
-        is_open_ended = model.status is ModelStatus.PAUSED or any(one.code == "no_worker" for one in reasons)
+        is_closed = bool(state.gates) and all(
+            any(one.reason == "drained" for one in gate.holds) for gate in state.gates
+        )
+        is_open_ended = (
+            model.status is not ModelStatus.ACTIVE or is_closed or any(one.code == "no_worker" for one in reasons)
+        )
         times = (None, None, None) if is_open_ended else tuple(Millis(starts_at + round(s * 1000)) for s in wait)
         return Explanation(task, blank.strategy, ahead, earlier if is_queued else None, tuple(reasons), *times)
 

@@ -136,9 +136,7 @@ def _able(catalogue: Catalogue, name: str, task: Movable) -> Model | None:
         model = catalogue.named(name, task.tenant_id)
     except ModelNotFoundError:
         return None
-    kind = catalogue.kinds.get(model.type)
-    takes_it = kind is not None and task.type in kind.task_types
-    return model if takes_it and model.status is not ModelStatus.UNHEALTHY else None
+    return model if catalogue.takes(model, task.type) and model.status is not ModelStatus.UNHEALTHY else None
 
 
 def check_names(
@@ -159,6 +157,5 @@ def check_names(
             model = catalogue.named(name, tenant_id)
         except ModelNotFoundError as error:
             raise InvalidInputError(f"{error} Register it before it is named as a fallback.", *loc) from error
-        kind = catalogue.kinds.get(model.type)
-        if task_type is not None and (kind is None or task_type not in kind.task_types):
+        if task_type is not None and not catalogue.takes(model, task_type):
             raise InvalidInputError(f"Model '{name}' ({model.type}) takes no tasks of type {task_type}.", *loc)

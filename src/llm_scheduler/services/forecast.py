@@ -54,6 +54,7 @@ class _Load:
     """Tasks of one model."""
 
     model: Model
+    workers: int
     tasks: int = 0
     input_tokens: int = 0
     output_tokens: int = 0
@@ -103,9 +104,10 @@ class Forecasts:
             model = self._catalogue.by_id(task.model_id)
             if model is None:
                 continue
-            load = loads.setdefault(task.model_id, _Load(model))
+            load = loads.setdefault(task.model_id, _Load(model, self._catalogue.limit_of(model)))
             if task.model_id not in tariffs:
-                tariffs[task.model_id] = await self._prices.tariff(model, tenant_id, now)
+                tariff = await self._prices.tariff(model, tenant_id, now)
+                tariffs[task.model_id] = tariff._replace(wires=self._catalogue.wires)
                 load.is_priced = DEFAULT_TIER in await self._prices.known(model, tenant_id, now)
             _add(load, task, tariffs[task.model_id])
         budgets = await self._budgets.list(tenant_id)
@@ -129,17 +131,27 @@ class Forecasts:
         return Millis(now + math.ceil(first * 1000)), Millis(now + math.ceil(last * 1000))
 
 
-def _add(load: _Load, task: NewTask, tariff: Tariff) -> None:
+def _sent(task: NewTask, tariff: Tariff) -> tuple[str, Mapping[str, object], int]:
+    """Wire type, request body and its bytes: of a plugin's type what the task turns into."""
     body = orjson.loads(task.input)
+    to_call = tariff.wires.get(task.type)
+    if to_call is None:
+        return task.type, body, len(task.input.encode())
+    wire_type, wired = to_call(body)
+    return wire_type, wired, len(orjson.dumps(wired))
+
+
+def _add(load: _Load, task: NewTask, tariff: Tariff) -> None:
+    task_type, body, size = _sent(task, tariff)
     whole = {**tariff.extra, **body}
     answers = whole.get("n")
     count = answers if isinstance(answers, int) and answers > 1 else 1
     bound = named_bound(whole)
     output = task.est_output
-    if not output and task.type != "embedding":
+    if not output and task_type != "embedding":
         output = min(bound or _EXPECTED_OUTPUT, _EXPECTED_OUTPUT) * count
     prompt = max(task.est_tokens - (task.est_output or (bound or _EXPECTED_OUTPUT) * count), 1)
-    if task.type == "embedding":
+    if task_type == "embedding":
         prompt = task.est_tokens
     load.tasks += 1
     load.input_tokens += prompt
@@ -147,8 +159,8 @@ def _add(load: _Load, task: NewTask, tariff: Tariff) -> None:
     price = tariff.tiers.get(DEFAULT_TIER)
     if price is None:
         return
-    sent = bounded(body, tariff, task.type)
-    most = most_cost(tariff, task.type, sent, len(task.input.encode())) or 0
+    sent = bounded(body, tariff, task_type)
+    most = most_cost(tariff, task_type, sent, size) or 0
     expected = min(cost_microusd(price, Usage(prompt, output)), most)
     load.expected_microusd += expected
     load.most_microusd += most
@@ -174,7 +186,7 @@ def _seconds(load: _Load, ahead: int, service_s: float) -> float:
     model, share = load.model, (load.tasks + ahead) / load.tasks
     calls, tokens = load.tasks * share, (load.input_tokens + load.output_tokens) * share
     each_s = service_s or _SERVICE_S + load.output_tokens / load.tasks / _TOKENS_PER_S
-    times = [math.ceil(calls / model.max_workers) * each_s]
+    times = [math.ceil(calls / load.workers) * each_s]
     times += [calls / limit * 60 for limit in (model.rpm,) if limit]
     times += [tokens / limit * 60 for limit in (model.tpm,) if limit]
     times += [load.input_tokens * share / limit * 60 for limit in (model.options.input_tpm,) if limit]

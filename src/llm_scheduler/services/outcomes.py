@@ -156,7 +156,8 @@ def price_unknown(model: Model, budget: str) -> ProviderError:
         f"Budget '{budget}' covers this call, and the price of model '{model.name}' is not known. Give it one "
         "(PUT /api/v1/prices), or set the model's unknown_price to 'free' or 'assume'; then queue the task again.",
         is_retryable=False,
-        fault=Fault.SETUP,
+        # Nobody was called: no endpoint is to blame, and no circuit is to count it.
+        fault=Fault.CALLER,
     )
 
 

@@ -55,7 +55,7 @@ class Prices:
         self._listed, self._meter = listed, meter
         self._noted: set[str] = set()
         self._rows: dict[str, list[PriceRow]] = {}
-        self._kept: dict[tuple[int, int, TenantId, int], Mapping[str, Known]] = {}
+        self._kept: dict[tuple[int, int, TenantId, int, str, str], Mapping[str, Known]] = {}
 
     def replace(self, rows: Sequence[PriceRow]) -> None:
         """Take over the overrides of the record."""
@@ -67,7 +67,9 @@ class Prices:
 
     async def known(self, model: Model, tenant_id: TenantId, at: Millis) -> Mapping[str, Known]:
         """Price by tier at that moment's day; without the default's, nobody knows any."""
-        key = (model.id, model.version, tenant_id, at // _DAY_MS)
+        # An endpoint may call another model, elsewhere.
+        called = str(model.config.get("model")), str(model.config.get("base_url"))
+        key = (model.id, model.version, tenant_id, at // _DAY_MS, *called)
         kept = self._kept.get(key)
         if kept is None:
             if len(self._kept) >= _MOST_KEPT:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Final
 import orjson
 import structlog
 
-from llm_scheduler.domain.bounds import OUTPUT_FIELDS, named_bound
 from llm_scheduler.domain.errors import (
     EndpointNotFoundError,
     InvalidInputError,
@@ -25,6 +24,7 @@ from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 from llm_scheduler.ports.provider import Call, Fault, ProviderError
 from llm_scheduler.services import outcomes
 from llm_scheduler.services.costs import Fate, fate_of_answer, fate_of_error, priced
+from llm_scheduler.services.effective import as_called
 from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.fallback import moved_on
 from llm_scheduler.services.following import Following
@@ -116,7 +116,9 @@ class Attempt:
         try:
             ended = await self._ended()
             if ended is not None:
-                ended = await priced(ended, self._fate, self._started, self._model, tools.prices)
+                ended = await priced(
+                    ended, self._fate, started, as_called(self._model, self._claim.endpoint), tools.prices
+                )
             seconds = tools.clock.monotonic_s() - began_s
             if ended is not None:
                 recorded = await self._record(ended)
@@ -158,9 +160,7 @@ class Attempt:
             broken = outcomes.broken(started, self._session_id, clock.now(), self._model, self._tools.rng)
             return self._tried_again_or_moved(broken)
         self._fate = fate_of_answer(answer)
-        await pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
-        self._tools.refusing.forget(self._way)
-        timed.answered(answer)
+        await self._learn_of(answer, sent_at_s, timed)
         try:
             digest = self._tools.catalogue.digest(self._model)
             return outcomes.completed(started, self._session_id, clock.now(), answer, digest)
@@ -168,9 +168,20 @@ class Attempt:
             refused = outcomes.unstorable(started, self._session_id, clock.now(), str(error), self._model)
             return replace(refused, usage=answer.usage)
 
+    async def _learn_of(self, answer: Answer, sent_at_s: float, timed: Timed) -> None:
+        """What an answer teaches about who gave it. It is paid for by now: nothing here may cost it."""
+        try:
+            await self._tools.pacer.answered(self._model, self._claim, answer.allowance, sent_at_s)
+            self._tools.refusing.forget(self._way)
+            timed.answered(answer)
+        except Exception:  # noqa: BLE001 - logged; the answer goes on to the record
+            _log.exception("answer_taught_nothing", task_id=self._started.task_id, model=self._model.name)
+
     async def _after_error(self, error: ProviderError, sent_at_s: float, timed: Timed) -> Ended:
         tools, started, now = self._tools, self._started, self._tools.clock.now()
-        if not await timed.refused(error) and error.fault in AT_THE_LIMIT:
+        # Of several endpoints the one that has no room pauses; fewer calls at once would starve the others.
+        is_roomless = self._claim.endpoint is None and await timed.refused(error)
+        if error.fault in AT_THE_LIMIT and not is_roomless:
             await tools.pacer.refused(self._model, self._claim, error, sent_at_s)
         else:
             await tools.pacer.heard(self._model, self._claim, error.allowance, sent_at_s)
@@ -214,8 +225,8 @@ class Attempt:
             raise ProviderError("bad_model_config", str(error), is_retryable=False, fault=Fault.SETUP) from error
         body = orjson.loads(started.input)
         plugin = tools.catalogue.task_types.get(started.type)
-        self._size = sized(plugin, started.type, body, len(started.input.encode()))
         wire_type, wired = (started.type, body) if plugin is None else _wired(plugin, started, body)
+        self._size = _sized(plugin, started, body)
         call = Call(started.task_id, started.attempt, wire_type, wired, timeout_s)
         if self._why is not None:
             raise asyncio.CancelledError
@@ -272,6 +283,7 @@ class Attempt:
                 except Exception as error:  # noqa: BLE001 - the outermost place, logged
                     if ended.output is None:
                         _log.exception("end_refused", task_id=ended.task_id)
+                        self._tools.note_lost()
                         return None
                     reason = str(error) if isinstance(error, InvalidInputError) else type(error).__name__
                     _log.warning("answer_not_recordable", task_id=ended.task_id, error=reason)
@@ -353,12 +365,20 @@ class Attempt:
 def _wired(plugin: TaskType, started: StartedTask, body: Mapping[str, object]) -> tuple[str, Mapping[str, object]]:
     """The call that a plugin's task turns into; what it took at submit it may refuse in another version.
 
-    The bound on the answer that a budget has reserved for goes with it.
+    Under a budget it is the one that START has reserved for.
     """
+    if started.wired is not None:
+        wire_type, text = started.wired
+        return wire_type, orjson.loads(text)
     try:
-        wire_type, wired = plugin.to_call(body)
+        return plugin.to_call(body)
     except InvalidInputError as error:
         raise ProviderError("task_type_failed", str(error), is_retryable=False, fault=Fault.CALLER) from error
-    if started.reserved_microusd and wire_type != "embedding" and named_bound(wired) is None:
-        wired = {**wired, **{name: body[name] for name in OUTPUT_FIELDS if name in body}}
-    return wire_type, wired
+
+
+def _sized(plugin: TaskType | None, started: StartedTask, body: Mapping[str, object]) -> RequestSize | None:
+    """For learning; a plugin that cannot tell any more teaches nothing."""
+    try:
+        return sized(plugin, started.type, body, len(started.input.encode()))
+    except InvalidInputError:
+        return None

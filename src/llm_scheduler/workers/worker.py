@@ -12,6 +12,7 @@ from llm_scheduler.domain.session import CLAIM_GRACE_S
 from llm_scheduler.ports.broker import Release
 from llm_scheduler.ports.money import HeldTask
 from llm_scheduler.ports.store import StartedTask, StartOrder
+from llm_scheduler.services.budgets import way_of
 from llm_scheduler.services.running import Why
 from llm_scheduler.workers.attempt import Attempt
 
@@ -114,9 +115,7 @@ class Worker:
                 return
             tariffs = await tools.budgets.tariffs(claims)
             orders = [
-                StartOrder(
-                    claim.task_id, claim.attempt, claim.endpoint, claim.lane, tariffs.get((claim.lane, claim.tenant_id))
-                )
+                StartOrder(claim.task_id, claim.attempt, claim.endpoint, claim.lane, tariffs.get(way_of(claim)))
                 for claim in claims
             ]
             won = await tools.store.start(session_id, orders)
@@ -184,6 +183,8 @@ class Worker:
         self._attempts.discard(attempt)
         if not attempt.cancelled() and attempt.exception() is not None:
             _log.error("attempt_broke", exc_info=attempt.exception())
+            # Its row still says that it runs here, and nobody else may take it: look for it.
+            self._tools.note_lost()
 
     async def _put_back(self, claims: Sequence[Claim]) -> None:
         """START is not known to be recorded: free the slots; the record says which tasks still wait."""

@@ -161,10 +161,23 @@ def reserve(
 def _bounded(task: StartedTask, tariff: Tariff) -> tuple[StartedTask, int | None]:
     """The task with the body as it will be sent, and what it costs at most."""
     body = orjson.loads(task.input)
+    if task.type in tariff.wires:
+        return _bounded_wire(task, tariff, body)
     sent = bounded(body, tariff, task.type)
     if sent is not body:
         task = task._replace(input=orjson.dumps(sent).decode())
     return task, most_cost(tariff, task.type, sent, len(task.input.encode()))
+
+
+def _bounded_wire(task: StartedTask, tariff: Tariff, body: Mapping[str, object]) -> tuple[StartedTask, int | None]:
+    """The same for a plugin's type: what counts is the request that it becomes, which is then what is sent."""
+    try:
+        wire_type, wired = tariff.wires[task.type](body)
+        sent = bounded(wired, tariff, wire_type)
+        text = orjson.dumps(sent)
+    except Exception:  # noqa: BLE001 - foreign code; it fails again when the call is made, and says so there
+        return task, 0
+    return task._replace(wired=(wire_type, text.decode())), most_cost(tariff, wire_type, sent, len(text))
 
 
 def _hold(transaction: Transaction, holds: Mapping[int, Hold], needs: Sequence[tuple[int, int, int, int]]) -> None:
