@@ -1,6 +1,6 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt bench bench-scheduling bench-peers clean nightly servers
+.PHONY: help install run test check fmt bench bench-goals bench-peers clean nightly servers
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -43,7 +43,7 @@ fmt: install ## Format and fix what can be fixed
 bench: install servers ## Run every benchmark and print its figure
 	@for name in version drain llm_shape submit idle million; do echo "== bench/$$name.py"; $(BIN)/python -m bench.$$name || exit 1; done
 
-bench-scheduling: install ## Print the goals of scheduling beside what is reached; takes half an hour
+bench-goals: install ## Print the goals of scheduling beside what is reached; takes half an hour
 	@for name in goals pacing concurrency prediction placing limits; do echo "== bench/$$name.py"; $(BIN)/python -m bench.$$name || exit 1; done
 
 bench-peers: install servers ## Compare with other task queues; needs uv, Node and npm, takes half an hour

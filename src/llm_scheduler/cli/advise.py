@@ -13,7 +13,7 @@ from llm_scheduler.cli.screen import count, say, show_json, show_table
 from llm_scheduler.cli.values import SPAN
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.cli.connection import Connection
     from llm_scheduler.simulation.advice import Advice, Trial
@@ -40,7 +40,7 @@ def advise(ctx: click.Context, since_s: int, model: str | None, is_applied: bool
              llms advise --model gpt-4o-mini --since 6h --apply
     """  # noqa: D301
     from llm_scheduler.cli.simulate.sources import history
-    from llm_scheduler.simulation.load import models_in, of_model
+    from llm_scheduler.simulation.load import models_in
 
     with here(ctx).connect() as connection, explained():
         known = {one["name"]: one for one in connection.get("/api/v1/models")["items"]}
@@ -49,7 +49,7 @@ def advise(ctx: click.Context, since_s: int, model: str | None, is_applied: bool
         if not names:
             wanted = f"'{model}'" if model else "any model"
             raise CliError(f"No call to {wanted} ended in that time.", "A longer --since? See: llms models list")
-        found = {name: _advice(of_model(load, name), known[name]) for name in names}
+        found = _advices(load, names, known)
         if here(ctx).is_json:
             show_json({"models": {name: _as_json(one) for name, one in found.items()}})
         else:
@@ -58,6 +58,22 @@ def advise(ctx: click.Context, since_s: int, model: str | None, is_applied: bool
         if is_applied:
             for name, one in found.items():
                 _apply(connection, name, one, is_sure=is_sure)
+
+
+def _advices(load: Load, names: Sequence[str], known: Mapping[str, Mapping[str, Any]]) -> dict[str, Advice]:
+    """By model; of several, one that cannot be replayed here (its strategy is not installed) is told and left out."""
+    from llm_scheduler.domain.errors import InvalidInputError
+    from llm_scheduler.simulation.load import of_model
+
+    found: dict[str, Advice] = {}
+    for name in names:
+        try:
+            found[name] = _advice(of_model(load, name), known[name])
+        except InvalidInputError as error:
+            if len(names) == 1:
+                raise
+            say(f"{name} is left out: {error}")
+    return found
 
 
 def _advice(load: Load, model: Mapping[str, Any]) -> Advice:

@@ -77,7 +77,7 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str |
         table.add_column(
             name.removeprefix(">"),
             justify="right" if is_number else "left",
-            no_wrap=is_number or name in ("ID", "STATUS"),
+            no_wrap=is_number or name in ("ID", "STATUS", "NAME", "MODEL", "SETTING"),
         )
     for row in rows:
         cells = [Text(str(cell if cell is not None else "–").translate(_CONTROLS)) for cell in row]

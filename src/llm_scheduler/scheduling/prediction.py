@@ -139,6 +139,11 @@ class Predictor:
         """What is known of a scope."""
         return self._sums.get(scope)
 
+    def output_tokens(self, scope: str) -> float:
+        """The mean output of a model's scope, drawn like that of predictions; 0 = nothing is known."""
+        known = self._sums.get(scope)
+        return 0.0 if known is None else _drawn(known.output_tokens, known.samples, FIRST_OUTPUT_TOKENS)
+
     def cases(self, model_id: ModelId, tenant_id: TenantId) -> Iterator[Case]:
         """A tenant's kinds of calls to a model, as far as they are in memory, in no order."""
         prefix = f"{model_id}/{tenant_id}/"

@@ -91,6 +91,8 @@ class Explaining:
 
     async def expected(self, model: Model, band_task: WaitingTask) -> Wait:
         """What a task submitted now would have to wait, as far as is known."""
+        if not self._has_pace(model):
+            return Wait(0.0, 0.0, 0.0)
         entry = self._catalogue.entry(band_task)
         depth = await self._depth(model.id)
         state = await self._broker.state(model.id)
@@ -115,11 +117,23 @@ class Explaining:
         is_closed = bool(state.gates) and all(
             any(one.reason == "drained" for one in gate.holds) for gate in state.gates
         )
+        said = {one.code for one in reasons}
+        must_wait = bool(ahead or earlier) or "concurrency" in said
         is_open_ended = (
-            model.status is not ModelStatus.ACTIVE or is_closed or any(one.code == "no_worker" for one in reasons)
+            model.status is not ModelStatus.ACTIVE
+            or is_closed
+            or "no_worker" in said
+            or (must_wait and not self._has_pace(model))
         )
         times = (None, None, None) if is_open_ended else tuple(Millis(starts_at + round(s * 1000)) for s in wait)
         return Explanation(task, blank.strategy, ahead, earlier if is_queued else None, tuple(reasons), *times)
+
+    def _has_pace(self, model: Model) -> bool:
+        """Whether it is known how fast the lane goes: by a limit, or by calls that were seen."""
+        options = model.options
+        ways = [model, options, *model.endpoints]
+        limits = [getattr(way, name, None) for way in ways for name in ("rpm", "tpm", "input_tpm", "output_tpm")]
+        return self._service_s(model.id) > 0 or any(limit is not None for limit in limits)
 
     async def _depth(self, lane: ModelId) -> LaneDepth | None:
         return next((one for one in await self._broker.depths() if one.lane == lane), None)
@@ -168,13 +182,15 @@ class Explaining:
                 said = f"The tenant runs {running} of at most {tenant.max_workers} calls of this model."
                 found.append(Reason("tenant_limit", said))
         if earlier:
-            found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority wait before it."))
+            found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority before it."))
         if ahead:
             if self._catalogue.placing(model.id).share_rule is ShareRule.VIRTUAL_TIME:
-                said = f"{ahead} older {_tasks(ahead)} of its class wait; tenants take turns by weight ({strategy})."
+                said = (
+                    f"{ahead} older {_tasks(ahead)} of its class before it; tenants take turns by weight ({strategy})."
+                )
                 found.append(Reason("tenant_share", said))
             else:
-                found.append(Reason("order", f"{ahead} {_tasks(ahead)} come before it ({strategy})."))
+                found.append(Reason("order", f"{ahead} {_tasks(ahead)} of its class before it ({strategy})."))
         elif ahead is None and task.status is Status.QUEUED:
             found.append(Reason("order", f"More than {MOST_POSITIONS} tasks come before it ({strategy})."))
         return found
@@ -232,7 +248,7 @@ def _said(hold: Hold, model: Model) -> str:
         case "circuit":
             return f"Too many calls of the {where} failed; a probe decides."
         case "drained":
-            return f"The {where} is drained; `llms models endpoints resume` opens it."
+            return f"The {where} is drained; `llms models endpoints resume {model.name} {hold.endpoint}` opens it."
         case unit:
             return f"The {where} has used what its limit allows of {unit.replace('_', ' ')} for now."
 

@@ -86,9 +86,8 @@ class Learning:
         return 0.0 if known is None else known.service_ms / known.samples / 1000
 
     def output_tokens(self, model_id: ModelId) -> float:
-        """Mean output of a call of a model; 0 before its first answer."""
-        known = self._predictor.sums(str(model_id))
-        return 0.0 if known is None else known.output_tokens / known.samples
+        """Mean output of a call of a model, drawn to the first guess as predictions are; 0 before an answer."""
+        return self._predictor.output_tokens(str(model_id))
 
     def known(self, model_id: ModelId, tenant_id: TenantId) -> list[tuple[Case, Prediction]]:
         """A tenant's kinds of calls to a model and what is expected of each, those with most samples first."""

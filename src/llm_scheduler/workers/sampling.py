@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.ports.provider import Fault
 from llm_scheduler.scheduling.concurrency import Outcome, Sample
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
     from llm_scheduler.ports.provider import Answer, ProviderError
     from llm_scheduler.workers.tools import Tools
+
+
+FASTEST_MS: Final = 0.5
+"""For one token of an answer: no server writes two thousand in a second into one stream."""
 
 
 class Timed:
@@ -26,8 +30,10 @@ class Timed:
 
     def answered(self, answer: Answer) -> None:
         """It gave an answer."""
-        usage = answer.usage
-        self._note(Sample(self._at, self._ms(), answer.ttft_ms, usage.prompt_tokens, usage.completion_tokens))
+        usage, latency_ms, ttft_ms = answer.usage, self._ms(), answer.ttft_ms
+        if ttft_ms is not None and latency_ms - ttft_ms <= FASTEST_MS * usage.completion_tokens:
+            ttft_ms = None  # it came whole, or a proxy held it back: its first token says nothing of waiting
+        self._note(Sample(self._at, latency_ms, ttft_ms, usage.prompt_tokens, usage.completion_tokens))
 
     async def refused(self, error: ProviderError) -> bool:
         """It failed; whether for want of room, so that fewer calls at once are the remedy and no pause.

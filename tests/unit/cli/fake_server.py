@@ -88,6 +88,10 @@ class FakeServer:
             return answer_json({"items": list(self.models.values()), "next_cursor": None})
         return self._known(rest[0]) or answer_json(self.models[rest[0]])
 
+    def _patch_models(self, request: httpx2.Request, rest: list[str]) -> httpx2.Response:
+        self.models[rest[0]] |= json.loads(request.content)
+        return answer_json(self.models[rest[0]])
+
     def _post_models(self, request: httpx2.Request, rest: list[str]) -> httpx2.Response:
         if not rest:
             body = json.loads(request.content)

@@ -278,7 +278,19 @@ def test_models_are_listed_with_workers_and_share_of_good_calls() -> None:
     result = invoke(FakeServer(), "models", "list")
 
     row = next(line for line in result.stdout.splitlines() if line.startswith("toy"))
-    assert row.split() == ["toy", "scripted", "active", "1/4", "7", "–", "60", "000", "200", "75.0", "%"]
+    assert row.split() == [
+        "toy",
+        "scripted",
+        "active",
+        "1/4",
+        "7",
+        "–",
+        "60",
+        "000",
+        "200",
+        "75.4",
+        "%",
+    ]  # of the 199 that have ended
 
 
 def test_a_model_is_added_with_its_key_from_the_environment() -> None:
@@ -338,6 +350,10 @@ def test_models_are_steered() -> None:
     assert invoke(server, "models", "resume", "toy").exit_code == 0
     assert invoke(server, "models", "scale", "toy", "16").exit_code == 0
     assert server.models["toy"]["max_workers"] == 16
+    assert invoke(server, "models", "set", "toy", "strategy=shortest", "config.timeout_s=60").exit_code == 0
+    assert server.requests[-1].method == "PATCH"
+    assert json.loads(server.requests[-1].content) == {"strategy": "shortest", "config": {"timeout_s": 60}}
+    assert invoke(server, "models", "set", "toy", "strategy").exit_code == 2
     assert invoke(server, "models", "remove", "toy", "--yes").exit_code == 0
     assert "toy" not in server.models
 

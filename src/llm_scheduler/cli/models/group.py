@@ -19,6 +19,7 @@ from llm_scheduler.cli.lazy import Entry, LazyGroup
         "resume": Entry("llm_scheduler.cli.models.steering:resume", "Start calls again."),
         "endpoints": Entry("llm_scheduler.cli.models.endpoints:endpoints", "Several ways to one model."),
         "scale": Entry("llm_scheduler.cli.models.steering:scale", "Change how many calls run at once."),
+        "set": Entry("llm_scheduler.cli.models.setting:set_", "Change a model while it works."),
         "remove": Entry("llm_scheduler.cli.models.steering:remove", "Remove a model and its finished tasks."),
     },
 )

@@ -20,7 +20,8 @@ _TEST_READ_S: Final = 300.0
 def model_row(model: dict[str, Any]) -> tuple[Any, ...]:
     """A model under `MODEL_COLUMNS`."""
     total = model.get("total_requests") or 0
-    share = f"{100 * (model.get('success_requests') or 0) / total:.1f} %" if total else None
+    ended = total - (model.get("current_workers") or 0)
+    share = f"{min(100.0, 100 * (model.get('success_requests') or 0) / ended):.1f} %" if ended > 0 else None
     return (
         model["name"],
         model["type"],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import click
 import orjson
 
 from llm_scheduler.cli.connection import Call
@@ -40,6 +41,8 @@ def forecast(invocation: Invocation, lines: Source) -> None:
         show_json(whole)
     else:
         _tell(whole)
+    if whole.get("rejected_total"):
+        raise click.exceptions.Exit(1)
 
 
 def _parts(lines: Source) -> Iterator[bytes]:
@@ -99,6 +102,10 @@ def _tell(found: dict[str, Any]) -> None:
             f"Budget '{budget['name']}' has {money(max(budget['room_microusd'], 0))} left, and they may cost "
             f"{money(budget['most_microusd'])}: what has no room is held. More: llms budgets top-up {budget['name']}"
         )
+    by_detail: dict[str, list[int]] = {}
     for line in found["rejected"]:
-        say(f"line {line['line']}: {line['detail']}")
+        by_detail.setdefault(line["detail"], []).append(line["line"])
+    for detail, numbers in by_detail.items():
+        where = f"line {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} lines, {numbers[0]} to {numbers[-1]}"
+        say(f"{where}: {detail}")
     say("Nothing was submitted.")

@@ -238,6 +238,7 @@ def _draw(path: Path, groups: list[tuple[str | None, Load, list[Run], list[Measu
         raise CliError("A plot shows one model.", f"Choose one with --model: {names}.")
     _, _, runs, measures = groups[0]
     picture.save(path, runs, measures)
+    say(f"The waits are drawn in {path}.")
 
 
 def _show(groups: list[tuple[str | None, Load, list[Run], list[Measures]]]) -> None:
