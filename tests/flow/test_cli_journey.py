@@ -42,8 +42,14 @@ class Shell:
         return json.loads(self(*args, "--json", expect=expect).stdout)
 
     def start(self, *args: str) -> subprocess.Popen[str]:
+        """As a terminal does: whoever runs the tests in the background has SIGINT ignored, and that is inherited."""
         return subprocess.Popen(
-            [*LLMS, *args], env=self.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+            [*LLMS, *args],
+            env=self.environ,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
 
 
