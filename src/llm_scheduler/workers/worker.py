@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from llm_scheduler.workers.tools import Tools
 
 _log = structlog.get_logger(__name__)
-BATCH: Final = 256
-"""Most claims of one round; their STARTs share a commit."""
+BATCH: Final = 32
+"""Most claims of one round; their STARTs share a commit. With as many as there are slots all calls would start, end and
+be recorded in one wave, and provider and record would wait for each other by turns: a third fewer calls in a second."""
 IDLE_MS: Final = 1_000
 _AFTER_FAULT_S: Final = 1.0
 
