@@ -175,8 +175,8 @@ def _bounded_wire(task: StartedTask, tariff: Tariff, body: Mapping[str, object])
         wire_type, wired = tariff.wires[task.type](body)
         sent = bounded(wired, tariff, wire_type)
         text = orjson.dumps(sent)
-    except Exception:  # noqa: BLE001 - foreign code; it fails again when the call is made, and says so there
-        return task, 0
+    except Exception:  # noqa: BLE001 - foreign code; the attempt asks it once more, and tells what it says
+        return task, None  # and if it should answer then, nothing was reserved: the call is denied
     return task._replace(wired=(wire_type, text.decode())), most_cost(tariff, wire_type, sent, len(text))
 
 
