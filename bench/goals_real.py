@@ -28,7 +28,8 @@ from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.server import loop_factory, tune
 from llm_scheduler.app.simulating import scene
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, TaskId, TenantId
-from llm_scheduler.domain.model import ModelOptions, Tenant
+from llm_scheduler.domain.model import ModelOptions
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.history import Mark
 from llm_scheduler.services.models import new_model
 from llm_scheduler.settings import load as load_settings

@@ -4,8 +4,8 @@ from tests.contract import store_scene
 from tests.contract.store_scene import Scene
 
 from llm_scheduler.domain.ids import Millis, TaskId, TenantId
-from llm_scheduler.domain.model import Tenant
 from llm_scheduler.domain.task import Usage
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.history import Mark
 
 scene = store_scene.scene

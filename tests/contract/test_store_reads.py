@@ -6,9 +6,10 @@ from tests.contract.store_scene import NOON, Scene
 
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, TaskId, TenantId
-from llm_scheduler.domain.model import Model, Tenant
+from llm_scheduler.domain.model import Model
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import LogLevel, TaskLog, Usage
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.store import TaskFilter
 
 scene = store_scene.scene

@@ -16,10 +16,11 @@ from llm_scheduler.domain.errors import (
     StoreUnavailableError,
 )
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId
-from llm_scheduler.domain.model import Model, ModelStatus, Tenant
+from llm_scheduler.domain.model import Model, ModelStatus
 from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.session import BeatAnswer, Vitals
 from llm_scheduler.domain.status import Status
+from llm_scheduler.domain.tenant import Tenant
 
 scene = store_scene.scene
 BUSY = Vitals(running=3, cpu_percent=12.5, rss_bytes=2**33)

@@ -13,7 +13,8 @@ from tests.inside import inside, until
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.caches.memory import MemoryCache
 from llm_scheduler.domain.ids import DEFAULT_TENANT
-from llm_scheduler.domain.model import ModelStatus, Tenant
+from llm_scheduler.domain.model import ModelStatus
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.security.vault import AesVault

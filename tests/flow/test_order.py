@@ -10,8 +10,8 @@ import pytest
 from tests.inside import inside, until
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
-from llm_scheduler.domain.model import Tenant
 from llm_scheduler.domain.task import NewTask
+from llm_scheduler.domain.tenant import Tenant
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,9 @@ from tests.rig.shared import empty_redis
 
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId
-from llm_scheduler.domain.model import ModelOptions, Tenant
+from llm_scheduler.domain.model import ModelOptions
 from llm_scheduler.domain.task import NewTask
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.store import TaskFilter
 from llm_scheduler.scheduling.strategies.registry import STRATEGIES
 

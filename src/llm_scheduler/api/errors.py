@@ -40,6 +40,8 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ArchiveUnavailableError: 503,
     errors.StoreUnusableError: 503,
     errors.UnauthorizedError: 401,
+    errors.ForbiddenError: 403,
+    errors.TenantNotFoundError: 404,
     errors.UnsealError: 503,
 }
 """Every class of the tree, named; a test demands a row for each."""
@@ -59,6 +61,7 @@ TITLES: Final[Mapping[int, str]] = {
     202: "Accepted",
     204: "No Content",
     401: "Unauthorized",
+    403: "Forbidden",
     404: "Not Found",
     405: "Method Not Allowed",
     409: "Conflict",

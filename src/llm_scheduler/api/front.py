@@ -16,8 +16,10 @@ from starlette.routing import Route
 
 from llm_scheduler.api.errors import Problem, internal_problem, no_such_route, problem_of, wrong_method
 from llm_scheduler.api.parts import Caller
+from llm_scheduler.api.permissions import OPEN_PATHS
+from llm_scheduler.domain.access import NOBODY, administrator
 from llm_scheduler.domain.errors import SchedulerError
-from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.services.door import Knock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from llm_scheduler.api.parts import Parts
-    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.domain.access import Principal
 
-OPEN_PATHS: Final = frozenset({"/", "/docs", "/healthz", "/readyz", "/api/v1/openapi.json"})
 METRICS_PATH: Final = "/metrics"
 STREAMED_PATHS: Final = frozenset({"/api/v1/tasks/bulk"})
 """Bodies that are read piece by piece: no limit on the whole."""
@@ -58,7 +59,7 @@ class Front:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         began = self._parts.clock.monotonic_s()
-        key, request_id, length = _read_headers(scope["headers"])
+        key, request_id, length, tenant = _read_headers(scope["headers"])
         request_id = request_id or self._new_id()
         status = 0
 
@@ -72,8 +73,9 @@ class Front:
 
         try:
             self._check_size(scope, length)
-            tenant_id = self._tenant(scope, key)
-            Caller(self._parts, tenant_id, request_id).attach(scope)  # pyright: ignore[reportArgumentType]
+            address = _address(scope)
+            principal = self._principal(scope, key, tenant, address)
+            Caller(self._parts, principal, request_id, address).attach(scope)  # pyright: ignore[reportArgumentType]
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             self._measure(scope, 499, began)
@@ -84,20 +86,15 @@ class Front:
                 raise
             await _send_problem(problem, request_id, answer)
 
-    def _tenant(self, scope: Scope, key: str | None) -> TenantId:
+    def _principal(self, scope: Scope, key: str | None, tenant: str | None, address: str) -> Principal:
         path = scope["path"]
-        if path in OPEN_PATHS or (path == METRICS_PATH and _is_local(scope)):
-            return DEFAULT_TENANT
+        if path in OPEN_PATHS:
+            return NOBODY
+        if path == METRICS_PATH and key is None and address in _LOOPBACK:
+            return administrator()
         if key is None:
             raise Problem(401, "unauthorized", "No API key. Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
-        tenant_id = self._parts.check_key(key)
-        if tenant_id is None:
-            raise Problem(
-                401,
-                "unauthorized",
-                "That API key is not known here. The data folder's file 'api-key' has the right one.",
-            )
-        return tenant_id
+        return self._parts.access.door.admit(Knock(key, address, tenant))
 
     def _check_size(self, scope: Scope, length: int | None) -> None:
         limit = self._parts.max_body_bytes
@@ -124,9 +121,11 @@ class Front:
         return internal_problem()
 
 
-def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, str | None, int | None]:
-    """The key, the caller's request id and the announced length, each if it is there and sane."""
-    key = request_id = length = None
+def _read_headers(
+    headers: Iterable[tuple[bytes, bytes]],
+) -> tuple[str | None, str | None, int | None, str | None]:
+    """The key, the caller's request id, the announced length and the tenant, each if it is there and sane."""
+    key = request_id = length = tenant = None
     for name, value in headers:
         if name == b"authorization":
             if value[:7].lower() == b"bearer ":
@@ -138,12 +137,14 @@ def _read_headers(headers: Iterable[tuple[bytes, bytes]]) -> tuple[str | None, s
                 request_id = value.decode()
         elif name == b"content-length" and value.isdigit():
             length = int(value)
-    return key or None, request_id, length
+        elif name == b"x-tenant":
+            tenant = value.strip().decode("utf-8", "replace")
+    return key or None, request_id, length, tenant
 
 
-def _is_local(scope: Scope) -> bool:
+def _address(scope: Scope) -> str:
     client = scope.get("client")
-    return client is not None and client[0] in _LOOPBACK
+    return "" if client is None else client[0]
 
 
 def _problem_of_http(error: HTTPException, scope: Scope) -> Problem:

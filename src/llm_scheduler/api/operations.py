@@ -11,6 +11,8 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from llm_scheduler.api.errors import TITLES
+from llm_scheduler.api.parts import principal_in
+from llm_scheduler.api.permissions import NEEDS, check
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 SCHEMAS: Final = "#/components/schemas/"
-_ALWAYS: Final = (401, 422, 500)
+_ALWAYS: Final = (401, 403, 422, 500)
 _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -66,14 +68,19 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
 class DirectRoute(APIRoute):
     """A route whose endpoint is `async (Request) -> ASGI answer`, called without a tree of dependencies.
 
+    It is called only for callers who may, by the table in `permissions`.
+
     What goes in and out is declared by `operation`, so that the document stays complete.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         endpoint = self.endpoint
+        # One need for a path's methods: each route of ours has one method.
+        need = NEEDS.get((next(iter(self.methods or ())), self.path))
 
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+            check(principal_in(scope), need)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 
@@ -99,7 +106,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
         tag: chapter.
         summary: one line; the docstring becomes the description.
         answers: by status: the body's class, or words for an answer that is not JSON.
-        problems: statuses beyond 401, 422 and 500.
+        problems: statuses beyond 401, 403, 422 and 500.
         body: what is taken.
         query: parameters that are taken.
         headers: names among those known here.

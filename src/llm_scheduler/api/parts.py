@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
 
     from starlette.requests import Request
 
+    from llm_scheduler.domain.access import Principal
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.directory import Directory
+    from llm_scheduler.services.door import Door
     from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.explain import Explaining
     from llm_scheduler.services.extensions import PluginState
@@ -48,10 +51,17 @@ class Readiness(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class AccessParts:
+    """Who may do what. `door` says who a caller is, `directory` holds what it goes by."""
+
+    door: Door
+    directory: Directory
+
+
+@dataclass(frozen=True, slots=True)
 class Parts:
     """Everything that the routes use; `app.py` puts it together.
 
-    `check_key` gives the tenant of a key, None for a wrong one, and takes the same time for both.
     `readiness` looks at record, index and claim loop. `metrics` gives the Prometheus text.
     `parse_filter` reads a stored filter (see `api.filters.filter_parser`). `max_body_bytes` bounds
     one JSON body, one line of a bulk stream and a bulk array. `stopping` is set when the server is about to
@@ -75,7 +85,7 @@ class Parts:
     forecasts: Forecasts
     explaining: Explaining
     version: str
-    check_key: Callable[[str], TenantId | None]
+    access: AccessParts
     readiness: Callable[[], Awaitable[Readiness]]
     metrics: Callable[[], bytes]
     parse_filter: Callable[[str], TaskFilter]
@@ -90,14 +100,20 @@ class Parts:
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("parts", "request_id", "tenant_id")
+    __slots__ = ("address", "parts", "principal", "request_id", "tenant_id")
 
-    def __init__(self, parts: Parts, tenant_id: TenantId, request_id: str) -> None:
-        self.parts, self.tenant_id, self.request_id = parts, tenant_id, request_id
+    def __init__(self, parts: Parts, principal: Principal, request_id: str, address: str) -> None:
+        self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
+        self.tenant_id: TenantId = principal.tenant_id
 
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""
         scope[_CALLER] = self
+
+
+def principal_in(scope: MutableMapping[str, Any]) -> Principal:
+    """Who sent the request with that scope."""
+    return cast("Caller", scope[_CALLER]).principal
 
 
 def caller_of(request: Request) -> Caller:

@@ -13,16 +13,15 @@ from llm_scheduler import __version__
 from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
+from llm_scheduler.app.access import make_access
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.domain.errors import SchedulerError
-from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.providers.pricelist import listed_prices
 from llm_scheduler.relay.reloading import Reloading
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.relay.upkeep import ALONE, AMONG_OTHERS, UpkeepLoops, tick
-from llm_scheduler.security.keyfile import same_secret
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.arrivals import Arrivals
 from llm_scheduler.services.backlogs import Backlogs
@@ -55,7 +54,7 @@ from llm_scheduler.workers.worker import Worker
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from llm_scheduler.domain.ids import ModelId, TenantId
+    from llm_scheduler.domain.ids import ModelId
     from llm_scheduler.ports.broker import Witness
     from llm_scheduler.settings import Settings
 
@@ -91,18 +90,13 @@ class Installation(Adapters):
         self.feed = self._make_feed()
         self.running = RunningCalls()
         self.extensions = self._make_extensions()
-        self.catalogue = Catalogue(
-            {**KINDS, **self.extensions.kinds},
-            settings.strategy,
-            self.extensions.strategies,
-            self.extensions.task_types,
-        )
-        self.catalogue.backlogs = Backlogs(self.broker.backlog, self.clock)
+        self.catalogue = self._make_catalogue()
         self.configured = self._make_cache()
         self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
+        self.access = make_access(self.store, self.catalogue, self.clock, keys)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -151,6 +145,13 @@ class Installation(Adapters):
         self._shown_workers: dict[ModelId, int] = {}
         self._background: list[asyncio.Task[None]] = []
         self._bind_gauges()
+
+    def _make_catalogue(self) -> Catalogue:
+        plugged = self.extensions
+        kinds = {**KINDS, **plugged.kinds}
+        catalogue = Catalogue(kinds, self.settings.strategy, plugged.strategies, plugged.task_types)
+        catalogue.backlogs = Backlogs(self.broker.backlog, self.clock)
+        return catalogue
 
     def _make_explaining(self) -> tuple[Arrivals, Explaining]:
         arrivals = Arrivals(self.clock)
@@ -234,6 +235,7 @@ class Installation(Adapters):
         """Take over what is configured."""
         await self.models.load()
         await self.budgets.load()
+        await self.access.directory.load()
 
     async def open(self) -> None:
         """Open the record, build the index if it is lost, start working.
@@ -355,10 +357,6 @@ class Installation(Adapters):
             return f"the claim loop has not turned for {silent_s:.0f} s"
         return "ok"
 
-    def check_key(self, given: str) -> TenantId | None:
-        """Whose key this is; None for a wrong one."""
-        return DEFAULT_TENANT if same_secret(given, self.keys.api_key) else None
-
     def api(self) -> Callable[..., Awaitable[None]]:
         """The HTTP side."""
         return create_app(
@@ -382,7 +380,7 @@ class Installation(Adapters):
                     self.catalogue, self.broker, self.budgets, self.prices, self.clock, self.learning.service_s
                 ),
                 version=__version__,
-                check_key=self.check_key,
+                access=self.access,
                 readiness=self.readiness,
                 metrics=self.meter.render,
                 max_body_bytes=self.settings.max_body_bytes,

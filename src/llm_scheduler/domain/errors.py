@@ -234,6 +234,21 @@ class UnauthorizedError(SchedulerError):
     code = "unauthorized"
 
 
+class ForbiddenError(SchedulerError):
+    """Known, but not allowed to do this."""
+
+    code = "forbidden"
+
+
+class TenantNotFoundError(NotFoundError):
+    """There is no such tenant, or the caller does not belong to it."""
+
+    code = "tenant_not_found"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"There is no tenant '{name[:100]}' that you belong to.")
+
+
 class UnsealError(SchedulerError):
     """A stored secret cannot be opened with the key in force."""
 

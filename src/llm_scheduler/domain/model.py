@@ -132,20 +132,6 @@ class Model:
     endpoints: tuple[Endpoint, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Tenant:
-    """Who tasks belong to.
-
-    `weight` is its share under fair strategies; `max_workers` bounds its running tasks in each
-    model, None meaning no bound.
-    """
-
-    id: TenantId
-    name: str
-    weight: float = 1.0
-    max_workers: int | None = None
-
-
 def model_options(fields: Mapping[str, Any]) -> ModelOptions:
     """From the plain values that JSON has."""
     auto = fields.get("auto_workers")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from llm_scheduler.domain.task import NO_OPTIONS
+from llm_scheduler.ports.access import AccessRecord
 from llm_scheduler.ports.answers import Answers, Followers
 from llm_scheduler.ports.diverting import Diverting
 from llm_scheduler.ports.learned import LearnedMoves
@@ -24,11 +25,12 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.budget import Tariff, Told
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
-    from llm_scheduler.domain.model import Model, Tenant
+    from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.outcome import Ended
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import Attempt, NewTask, Task, TaskLog, TaskOptions, WaitingTask
+    from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.ports.broker import PastStart, Slot
 
 
@@ -346,6 +348,7 @@ class TaskReads(Protocol):
 
 
 class Store(
+    AccessRecord,
     TaskMoves,
     Answers,
     SessionMoves,

@@ -13,7 +13,8 @@ import structlog
 
 from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
-from llm_scheduler.domain.model import ModelStatus, Tenant
+from llm_scheduler.domain.model import ModelStatus
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.broker import Entry, GateRules, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
 from llm_scheduler.ports.task_type import WIRE_TYPES
@@ -129,6 +130,15 @@ class Catalogue:
     def models(self) -> list[Model]:
         """All models, by name."""
         return sorted(self._by_id.values(), key=lambda model: model.name)
+
+    @property
+    def tenants_by_id(self) -> dict[TenantId, Tenant]:
+        """All tenants; not to be changed."""
+        return self._tenants
+
+    def tenant_named(self, name: str) -> Tenant | None:
+        """The tenant of that name."""
+        return next((tenant for tenant in self._tenants.values() if tenant.name == name), None)
 
     def tenants(self) -> list[Tenant]:
         """All tenants, by id."""

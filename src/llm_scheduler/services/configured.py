@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from llm_scheduler.domain.model import Endpoint, Model, ModelStatus, Tenant, model_options
+from llm_scheduler.domain.model import Endpoint, Model, ModelStatus, model_options
 from llm_scheduler.domain.retry import RetryPolicy
+from llm_scheduler.domain.tenant import Tenant, TenantState, tenant_options
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-CATALOGUE_KEY: Final = "catalogue:2"
+CATALOGUE_KEY: Final = "catalogue:3"
 """The number grows with the shape of what is kept, so that releases side by side do not misread each other."""
 
 
@@ -43,4 +44,10 @@ def unpacked(kept: bytes) -> Configured:
         )
         for fields in found["models"]
     ]
-    return Configured(models, [Tenant(**fields) for fields in found["tenants"]])
+    return Configured(models, [_tenant(fields) for fields in found["tenants"]])
+
+
+def _tenant(fields: dict[str, Any]) -> Tenant:
+    quotas, kept = tenant_options(fields)
+    given = {**fields, "quotas": quotas, "store_payloads": kept, "state": TenantState(fields["state"])}
+    return Tenant(**given)

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, SessionId, TaskId, TenantId
-from llm_scheduler.domain.model import Tenant
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.broker import Release
 from llm_scheduler.simulation.clock import VirtualClock
 from llm_scheduler.simulation.dealing import weights_of

@@ -9,7 +9,7 @@ import orjson
 
 from llm_scheduler.domain.figures import DayStats
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
-from llm_scheduler.domain.model import Endpoint, Model, ModelOptions, ModelStatus, Tenant, model_options
+from llm_scheduler.domain.model import Endpoint, Model, ModelOptions, ModelStatus, model_options
 from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.session import Session
 from llm_scheduler.domain.status import DeadReason, Status
@@ -26,6 +26,7 @@ from llm_scheduler.domain.task import (
     Usage,
     WaitingTask,
 )
+from llm_scheduler.domain.tenant import Tenant, TenantState, tenant_options
 from llm_scheduler.ports.promises import ActionProgress
 from llm_scheduler.ports.store import Moved
 
@@ -131,7 +132,16 @@ MODEL_COLUMNS: Final = (
     "options",
     "endpoints",
 )
-TENANT_COLUMNS: Final = ("id", "name", "weight", "max_workers")
+TENANT_COLUMNS: Final = (
+    "id",
+    "name",
+    "weight",
+    "max_workers",
+    "state",
+    "options",
+    "created_at",
+    "updated_at",
+)
 SESSION_COLUMNS: Final = (
     "id",
     "host",
@@ -331,7 +341,16 @@ def model_row(model: Model) -> tuple[object, ...]:
 
 def tenant_of(row: Row) -> Tenant:
     """From `TENANT_COLUMNS`."""
-    return Tenant(TenantId(row[0]), row[1], row[2], row[3])
+    quotas, kept = tenant_options(orjson.loads(row[5]) if row[5] else {})
+    times = Millis(row[6]), Millis(row[7])
+    return Tenant(TenantId(row[0]), row[1], row[2], row[3], TenantState(row[4]), quotas, kept, *times)
+
+
+def tenant_row(tenant: Tenant) -> tuple[object, ...]:
+    """For `TENANT_COLUMNS`."""
+    options = orjson.dumps({"quotas": asdict(tenant.quotas), "store_payloads": tenant.store_payloads}).decode()
+    times = tenant.created_at, tenant.updated_at
+    return (tenant.id, tenant.name, tenant.weight, tenant.max_workers, tenant.state.value, options, *times)
 
 
 def session_of(row: Row) -> Session:

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 
 from llm_scheduler.domain.errors import StoreUnusableError
 
-REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006")
+REVISIONS: Final = ("0001", "0002", "0003", "0004", "0005", "0006", "0007")
 """Every revision this program knows, oldest first; a test compares it with `migrations/versions`."""
 HEAD: Final = REVISIONS[-1]
 COUNTED: Final = ("tasks", "attempts", "results", "task_logs", "models", "sessions")

@@ -90,6 +90,8 @@ BUDGETS: Final = Table(
     Column("told_percent", SmallInteger, nullable=False),
     Column("created_at", BigInteger, nullable=False),
     Column("updated_at", BigInteger, nullable=False),
+    # 1: set by an administrator; the tenant's owner cannot change it.
+    Column("imposed", SmallInteger, nullable=False, server_default="0"),
     UniqueConstraint("tenant_id", "name", name="uq_budgets_tenant_name"),
     **BINARY_TEXT,
 )

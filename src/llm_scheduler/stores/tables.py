@@ -24,6 +24,7 @@ from sqlalchemy import (
     UniqueConstraint,
 )
 
+from llm_scheduler.stores.access_tables import API_KEYS, AUDIT_LOG, LOGINS, MEMBERSHIPS, SIGNING_KEYS, USERS
 from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT, METADATA, only, sorting
 from llm_scheduler.stores.steering_tables import BUDGETS, PREDICTIONS, PRICES, RESERVATIONS, STATES
 
@@ -34,6 +35,11 @@ TENANTS: Final = Table(
     Column("name", String(100), nullable=False),
     Column("weight", Double, nullable=False),
     Column("max_workers", Integer),
+    Column("state", String(12), nullable=False, server_default="active"),
+    # Quotas and what is kept of payloads; JSON.
+    Column("options", Text),
+    Column("created_at", BigInteger, nullable=False, server_default="0"),
+    Column("updated_at", BigInteger, nullable=False, server_default="0"),
     UniqueConstraint("name", name="uq_tenants_name"),
     **BINARY_TEXT,
 )
@@ -319,5 +325,6 @@ TASK_CACHE: Final = Table(
     **BINARY_TEXT,
 )
 
+ACCESS: Final = (API_KEYS, AUDIT_LOG, LOGINS, MEMBERSHIPS, SIGNING_KEYS, USERS)
 STEERING: Final = (BUDGETS, PREDICTIONS, PRICES, RESERVATIONS, STATES)
 """Named here so that whoever knows the tables knows all of them."""

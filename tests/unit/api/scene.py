@@ -6,14 +6,16 @@ import asyncio
 import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import httpx2
 
 from llm_scheduler.api.filters import filter_parser
-from llm_scheduler.api.parts import Parts, Readiness
+from llm_scheduler.api.parts import AccessParts, Parts, Readiness
 from llm_scheduler.api.server import Api, create_app
 from llm_scheduler.brokers.memory import MemoryBroker
+from llm_scheduler.domain.access import Principal, administrator
+from llm_scheduler.domain.errors import UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.providers.scripted import ScriptedKind
 from llm_scheduler.relay.alone import LocalChannel
@@ -22,6 +24,8 @@ from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
+from llm_scheduler.services.directory import Directory
+from llm_scheduler.services.door import WRONG_KEY, Door, Knock
 from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.explain import Explaining
 from llm_scheduler.services.forecast import Forecasts
@@ -45,6 +49,15 @@ KEY = "key-of-the-default-tenant"
 OTHER_KEY = "key-of-another-tenant"
 OTHER_TENANT = TenantId(2)
 KEYS = {KEY: DEFAULT_TENANT, OTHER_KEY: OTHER_TENANT}
+
+
+class KnownKeys:
+    """A door that knows administrators of two tenants by their keys."""
+
+    def admit(self, knock: Knock) -> Principal:
+        if knock.credential not in KEYS:
+            raise UnauthorizedError(WRONG_KEY)
+        return administrator(KEYS[knock.credential])
 
 
 async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -> Parts:
@@ -85,7 +98,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        check_key=KEYS.get,
+        access=AccessParts(cast("Door", KnownKeys()), Directory(store)),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,

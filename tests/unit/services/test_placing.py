@@ -11,8 +11,9 @@ from tests.contract.broker_scene import StillClock
 
 from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, ModelId, TaskId, TenantId
-from llm_scheduler.domain.model import Endpoint, Model, ModelOptions, Tenant
+from llm_scheduler.domain.model import Endpoint, Model, ModelOptions
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.broker import TenantBacklog
 from llm_scheduler.services.backlogs import Backlogs, Behind
 from llm_scheduler.services.catalogue import Catalogue

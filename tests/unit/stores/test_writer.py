@@ -12,7 +12,7 @@ from tests.contract.store_scene import CountingMeter, opened, sqlite_store
 
 from llm_scheduler.domain.errors import InvalidInputError, StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
-from llm_scheduler.domain.model import Tenant
+from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.ports.store import TaskFilter
 from llm_scheduler.stores.sqlite import connection as connections
 from llm_scheduler.stores.sqlite.readers import Readers

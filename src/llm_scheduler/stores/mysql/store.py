@@ -15,6 +15,7 @@ from llm_scheduler.stores.mysql.replica import Replica
 from llm_scheduler.stores.mysql.server import Server
 from llm_scheduler.stores.portable.learned import LearnedCalls
 from llm_scheduler.stores.portable.states import StateCalls
+from llm_scheduler.stores.portable.store_access import AccessCalls
 from llm_scheduler.stores.portable.store_money import MoneyCalls
 from llm_scheduler.stores.portable.store_reads import ReadCalls
 from llm_scheduler.stores.portable.store_tables import TableCalls
@@ -35,7 +36,7 @@ _APART: Final = ("submit", LOOSE, "record")
 """Kinds of moves that have a connection of their own, as far as the pool allows; one is left to read."""
 
 
-class MysqlStore(TaskCalls, TableCalls, MoneyCalls, ReadCalls, PartitionCalls, LearnedCalls, StateCalls):
+class MysqlStore(TaskCalls, TableCalls, AccessCalls, MoneyCalls, ReadCalls, PartitionCalls, LearnedCalls, StateCalls):
     """The record that many processes share.
 
     Submits have a committer of their own, so that a bulk insert does not delay a START, and so have heartbeats,

@@ -17,14 +17,16 @@ from llm_scheduler.stores.rows import (
     SESSION_COLUMNS,
     TENANT_COLUMNS,
     model_row,
+    tenant_row,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llm_scheduler.domain.ids import TenantId
-    from llm_scheduler.domain.model import Model, Tenant
+    from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.session import Vitals
+    from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.stores.portable.access import Transaction
 
 COUNTERS = ("current_workers", "total_requests", "success_requests")
@@ -127,8 +129,8 @@ def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
 
 def save_tenant(transaction: Transaction, tenant: Tenant) -> None:
     """Insert or update."""
-    row = (tenant.id, tenant.name, tenant.weight, tenant.max_workers)
-    transaction.upsert("tenants", TENANT_COLUMNS, TENANT_COLUMNS[1:], [row])
+    changed = tuple(name for name in TENANT_COLUMNS if name not in ("id", "created_at"))
+    transaction.upsert("tenants", TENANT_COLUMNS, changed, [tenant_row(tenant)])
 
 
 def set_current_workers(transaction: Transaction, counts: Mapping[ModelId, int]) -> None:

@@ -23,8 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TenantId
-    from llm_scheduler.domain.model import Model, Tenant
+    from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
+    from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.ports.promises import ActionProgress
 
 ALL = 2**31

@@ -1,0 +1,109 @@
+"""What each route asks for: the one table. `DirectRoute` checks it before the route is called.
+
+A route that is not in it is refused to everybody (and a test fails).
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import TYPE_CHECKING, Final
+
+from llm_scheduler.api.errors import Problem
+from llm_scheduler.domain.access import Permission as P  # noqa: N817 - once a line in the table
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from llm_scheduler.domain.access import Permission, Principal
+
+
+class Open(Enum):
+    """Asks for nothing, not even a key."""
+
+    TO_ALL = "open"
+
+
+Need = P | Open
+
+NEEDS: Final[Mapping[tuple[str, str], Need]] = {
+    ("POST", "/api/v1/tasks/bulk"): P.TASKS_SUBMIT,
+    ("POST", "/api/v1/tasks/actions"): P.TASKS_MANAGE,
+    ("GET", "/api/v1/tasks/actions/{action_id}"): P.TASKS_READ,
+    ("GET", "/api/v1/tasks/{task_id}/explain"): P.TASKS_READ,
+    ("POST", "/api/v1/tasks"): P.TASKS_SUBMIT,
+    ("GET", "/api/v1/tasks"): P.TASKS_READ,
+    ("GET", "/api/v1/tasks/counts"): P.TASKS_READ,
+    ("GET", "/api/v1/tasks/{task_id}"): P.TASKS_READ,
+    ("DELETE", "/api/v1/tasks/{task_id}"): P.TASKS_MANAGE,
+    ("GET", "/api/v1/tasks/{task_id}/attempts"): P.TASKS_READ,
+    ("GET", "/api/v1/tasks/{task_id}/logs"): P.PAYLOADS_READ,
+    ("POST", "/api/v1/tasks/{task_id}/cancel"): P.TASKS_MANAGE,
+    ("POST", "/api/v1/tasks/{task_id}/retry"): P.TASKS_MANAGE,
+    ("GET", "/api/v1/tasks/{task_id}/events"): P.TASKS_READ,
+    ("GET", "/api/v1/events"): P.TASKS_READ,
+    ("GET", "/api/v1/dead-letters"): P.TASKS_READ,
+    ("POST", "/api/v1/dead-letters/requeue"): P.TASKS_MANAGE,
+    ("POST", "/api/v1/dead-letters/discard"): P.TASKS_MANAGE,
+    ("GET", "/api/v1/models/{name:path}/predictions"): P.MODELS_READ,
+    ("GET", "/api/v1/models/{name:path}/endpoints"): P.MODELS_READ,
+    ("POST", "/api/v1/models/{name:path}/endpoints"): P.MODELS_MANAGE,
+    ("PATCH", "/api/v1/models/{name:path}/endpoints/{endpoint}"): P.MODELS_MANAGE,
+    ("DELETE", "/api/v1/models/{name:path}/endpoints/{endpoint}"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/endpoints/{endpoint}/drain"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/endpoints/{endpoint}/resume"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/endpoints/{endpoint}/test"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models"): P.MODELS_MANAGE,
+    ("GET", "/api/v1/models"): P.MODELS_READ,
+    ("POST", "/api/v1/models/{name:path}/test"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/pause"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/resume"): P.MODELS_MANAGE,
+    ("POST", "/api/v1/models/{name:path}/scale"): P.MODELS_MANAGE,
+    ("GET", "/api/v1/models/{name:path}"): P.MODELS_READ,
+    ("PATCH", "/api/v1/models/{name:path}"): P.MODELS_MANAGE,
+    ("DELETE", "/api/v1/models/{name:path}"): P.MODELS_MANAGE,
+    ("GET", "/api/v1/plugins"): P.WORKERS_READ,
+    ("POST", "/api/v1/budgets"): P.BUDGETS_MANAGE,
+    ("GET", "/api/v1/budgets"): P.BUDGETS_READ,
+    ("GET", "/api/v1/budgets/{budget}"): P.BUDGETS_READ,
+    ("PATCH", "/api/v1/budgets/{budget}"): P.BUDGETS_MANAGE,
+    ("POST", "/api/v1/budgets/{budget}/top-up"): P.BUDGETS_MANAGE,
+    ("DELETE", "/api/v1/budgets/{budget}"): P.BUDGETS_MANAGE,
+    ("GET", "/api/v1/prices"): P.PRICES_READ,
+    ("PUT", "/api/v1/prices"): P.PRICES_MANAGE,
+    ("POST", "/api/v1/prices/import"): P.PRICES_MANAGE,
+    ("DELETE", "/api/v1/prices/{price_id}"): P.PRICES_MANAGE,
+    ("GET", "/api/v1/stats/overview"): P.STATS_READ,
+    ("GET", "/api/v1/stats/daily"): P.SYSTEM_READ,
+    ("GET", "/api/v1/stats/usage"): P.STATS_READ,
+    ("GET", "/api/v1/workers"): P.WORKERS_READ,
+    ("GET", "/api/v1/stats/history"): P.SYSTEM_READ,
+    ("GET", "/healthz"): Open.TO_ALL,
+    ("GET", "/readyz"): Open.TO_ALL,
+    # Open on loopback, see `Front`.
+    ("GET", "/metrics"): P.SYSTEM_READ,
+    ("GET", "/api/v1/openapi.json"): Open.TO_ALL,
+    ("GET", "/docs"): Open.TO_ALL,
+    ("GET", "/"): Open.TO_ALL,
+}
+OPEN_PATHS: Final = frozenset(path for (_, path), need in NEEDS.items() if isinstance(need, Open))
+"""Where nobody is asked who they are."""
+
+
+def check(principal: Principal, need: Need | None) -> None:
+    """Let pass whoever may.
+
+    Raises:
+        Problem: 403, with what it takes.
+    """
+    if need is Open.TO_ALL or (need is not None and principal.may(need)):  # type: ignore[arg-type]
+        return
+    raise forbidden(principal, need if isinstance(need, P) else None)
+
+
+def forbidden(principal: Principal, permission: Permission | None) -> Problem:
+    """403: known, but not allowed."""
+    if permission is None:
+        return Problem(403, "forbidden", "This is closed to everybody.")
+    who = f"The API key '{principal.key_name}'" if principal.key_id is not None else f"The role {principal.role}"
+    detail = f"{who} does not include '{permission}'; an owner of the tenant or an administrator can grant it."
+    return Problem(403, "forbidden", detail, members={"permission": permission.value})

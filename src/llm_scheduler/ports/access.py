@@ -1,0 +1,40 @@
+"""The record of who may do what. Read whole: an installation's users and keys fit in memory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from llm_scheduler.ports.api_keys import KeysMoves
+from llm_scheduler.ports.audit import AuditMoves
+from llm_scheduler.ports.logins import LoginsMoves
+from llm_scheduler.ports.people import PeopleMoves
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from llm_scheduler.domain.access import ApiKey, Login, Membership, User
+
+
+class AccessSnapshot(NamedTuple):
+    """Everything by which callers are let in, of one moment.
+
+    `logins` are those that are neither revoked nor expired. `version` grows with every change of the rest.
+    """
+
+    users: Sequence[User]
+    memberships: Sequence[Membership]
+    keys: Sequence[ApiKey]
+    logins: Sequence[Login]
+    version: int
+
+
+class AccessRecord(PeopleMoves, KeysMoves, LoginsMoves, AuditMoves, Protocol):
+    """Everything of it."""
+
+    async def access(self) -> AccessSnapshot:
+        """Users, memberships, keys that are not revoked, sign-ins that are alive."""
+        ...
+
+    async def access_version(self) -> int:
+        """Which snapshot `access` would give now; grows with every change."""
+        ...

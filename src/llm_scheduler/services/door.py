@@ -1,0 +1,170 @@
+"""Who is calling: a key or an access token becomes a principal, or nobody gets in. Asks nothing but memory."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llm_scheduler.domain.access import (
+    PERMISSIONS,
+    ApiKey,
+    Permission,
+    Principal,
+    PrincipalKind,
+    Role,
+    User,
+    UserState,
+    administrator,
+)
+from llm_scheduler.domain.errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.domain.tenant import Tenant, TenantState
+
+if TYPE_CHECKING:
+    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.tokens import TokenReader
+    from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.directory import Directory
+
+WRONG_KEY: Final = (
+    "That API key is not known here, or it is revoked or over. "
+    "The data folder's file 'api-key' has the installation's own; llms keys create makes others."
+)
+_WRONG_TOKEN: Final = "That access token does not hold (any more); sign in again."  # noqa: S105 - words, no secret
+
+
+class Knock(NamedTuple):
+    """What a request brings. `tenant` is the name in X-Tenant."""
+
+    credential: str
+    address: str
+    tenant: str | None = None
+
+
+class Door:
+    """Lets callers in.
+
+    Args:
+        bootstrap_key: the installation's own; it may do everything, in the tenant that it names.
+        directory: users and keys.
+        catalogue: tenants.
+        clock: for what ends by itself.
+        tokens: reads access tokens.
+    """
+
+    def __init__(
+        self,
+        bootstrap_key: str,
+        directory: Directory,
+        catalogue: Catalogue,
+        clock: Clock,
+        tokens: TokenReader,
+    ) -> None:
+        self._bootstrap = hashlib.sha256(bootstrap_key.encode()).digest()
+        self._directory, self._catalogue, self._clock, self._tokens = directory, catalogue, clock, tokens
+
+    def admit(self, knock: Knock) -> Principal:
+        """Who that is, in the tenant that is asked for.
+
+        Raises:
+            UnauthorizedError: nobody that is known.
+            TenantNotFoundError: there is no such tenant, or it is none of theirs.
+            ForbiddenError: the tenant is suspended.
+        """
+        credential = knock.credential
+        if credential.count(".") == 2:  # three parts, as a token has and no key of ours
+            return self._by_token(knock)
+        hashed = hashlib.sha256(credential.encode("utf-8", "surrogatepass"))
+        # Both are looked at whatever comes of the first: a wrong key takes as long as a right one.
+        is_bootstrap = hmac.compare_digest(hashed.digest(), self._bootstrap)
+        key = self._directory.key_hashed(hashed.hexdigest())
+        if is_bootstrap:
+            return administrator(self._tenant(knock.tenant).id)
+        if key is None:
+            raise UnauthorizedError(WRONG_KEY)
+        return self._by_key(key, knock)
+
+    def _by_key(self, key: ApiKey, knock: Knock) -> Principal:
+        user = self._directory.user(key.user_id)
+        is_over = key.expires_at is not None and key.expires_at <= self._clock.now()
+        if user is None or user.state is not UserState.ACTIVE or is_over:
+            raise UnauthorizedError(WRONG_KEY)
+        tenant = self._tenants().get(key.tenant_id)
+        if tenant is None or (knock.tenant is not None and knock.tenant != tenant.name):
+            raise TenantNotFoundError(knock.tenant or "")
+        role = self._role(user, tenant)
+        permissions = PERMISSIONS[role]
+        if key.scopes is not None:
+            permissions &= key.scopes | {Permission.SELF}
+        models = key.limits.allowed_models
+        return Principal(
+            PrincipalKind.KEY,
+            tenant.id,
+            role,
+            permissions,
+            user.id,
+            user.username,
+            key.id,
+            key.name,
+            is_admin=user.is_admin,
+            allowed_models=_both(tenant.quotas.allowed_models, models),
+        )
+
+    def _by_token(self, knock: Knock) -> Principal:
+        claims = self._tokens.read(knock.credential)
+        if claims is None:
+            raise UnauthorizedError(_WRONG_TOKEN)
+        user = self._directory.user(claims.user_id)
+        login = self._directory.login(claims.login_id)
+        is_known = user is not None and user.state is UserState.ACTIVE and user.epoch == claims.epoch
+        if not is_known or user is None or login is None or login.user_id != user.id:
+            raise UnauthorizedError(_WRONG_TOKEN)
+        tenant = self._tenants().get(claims.tenant_id)
+        if knock.tenant is not None:
+            tenant = self._tenant(knock.tenant)
+        if tenant is None:
+            raise TenantNotFoundError(knock.tenant or "")
+        role = self._role(user, tenant)
+        return Principal(
+            PrincipalKind.USER,
+            tenant.id,
+            role,
+            PERMISSIONS[role],
+            user.id,
+            user.username,
+            login_id=claims.login_id,
+            is_admin=user.is_admin,
+            allowed_models=_both(tenant.quotas.allowed_models, None),
+        )
+
+    def _role(self, user: User, tenant: Tenant) -> Role:
+        if user.is_admin:
+            return Role.ADMIN
+        membership = self._directory.membership(user.id, tenant.id)
+        if membership is None:
+            raise TenantNotFoundError(tenant.name)
+        if tenant.state is TenantState.SUSPENDED:
+            raise ForbiddenError(f"The tenant '{tenant.name}' is suspended; an administrator can resume it.")
+        return membership.role
+
+    def _tenant(self, name: str | None) -> Tenant:
+        tenants = self._tenants()
+        if name is None:
+            return tenants[DEFAULT_TENANT]
+        found = self._catalogue.tenant_named(name)
+        if found is None:
+            raise TenantNotFoundError(name)
+        return found
+
+    def _tenants(self) -> dict[TenantId, Tenant]:
+        return self._catalogue.tenants_by_id
+
+
+def _both(first: tuple[str, ...] | None, second: tuple[str, ...] | None) -> frozenset[str] | None:
+    """What both allow; None = everything."""
+    if first is None or second is None:
+        given = first if second is None else second
+        return None if given is None else frozenset(given)
+    return frozenset(first) & frozenset(second)

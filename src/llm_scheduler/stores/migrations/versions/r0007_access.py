@@ -1,0 +1,167 @@
+"""Users, memberships, API keys, sign-ins, signing keys, the audit log; quotas of tenants."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT
+
+revision = "0007"
+down_revision = "0006"
+branch_labels = None
+depends_on = None
+
+
+def upgrade():
+    # MySQL commits each change of the schema by itself: an upgrade that was cut off finds its own traces.
+    _add_columns(
+        "tenants",
+        sa.Column("state", sa.String(length=12), server_default="active", nullable=False),
+        sa.Column("options", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), server_default="0", nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), server_default="0", nullable=False),
+    )
+    _add_columns("budgets", sa.Column("imposed", sa.SmallInteger(), server_default="0", nullable=False))
+    found = sa.inspect(op.get_bind())
+    for name, add in (
+        ("users", _add_users),
+        ("memberships", _add_memberships),
+        ("api_keys", _add_api_keys),
+        ("logins", _add_logins),
+        ("signing_keys", _add_signing_keys),
+        ("audit_log", _add_audit_log),
+    ):
+        if not found.has_table(name):
+            add()
+    _add_index("memberships", "ix_memberships_user", "user_id")
+    _add_index("api_keys", "ix_api_keys_tenant", "tenant_id")
+    _add_index("api_keys", "ix_api_keys_user", "user_id")
+    _add_index("logins", "ix_logins_user", "user_id")
+    _add_index("logins", "ix_logins_expires", "expires_at")
+    _add_index("audit_log", "ix_audit_log_tenant", "tenant_id")
+    _add_index("audit_log", "ix_audit_log_at", "at")
+
+
+def _add_columns(table, *columns):
+    known = {column["name"] for column in sa.inspect(op.get_bind()).get_columns(table)}
+    with op.batch_alter_table(table, recreate="never") as changed:
+        for column in columns:
+            if column.name not in known:
+                changed.add_column(column)
+
+
+def _add_index(table, name, *columns):
+    if all(index["name"] != name for index in sa.inspect(op.get_bind()).get_indexes(table)):
+        op.create_index(name, table, list(columns))
+
+
+def _add_users():
+    op.create_table(
+        "users",
+        sa.Column("id", ID, autoincrement=False, nullable=False),
+        sa.Column("username", sa.String(length=100), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("is_admin", sa.SmallInteger(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("email", sa.String(length=254)),
+        sa.Column("display_name", sa.String(length=100)),
+        sa.Column("password_hash", sa.String(length=255)),
+        sa.Column("totp", sa.Text()),
+        sa.Column("recovery", sa.Text()),
+        sa.Column("subject", sa.String(length=512)),
+        sa.Column("epoch", sa.Integer(), nullable=False),
+        sa.Column("must_change_password", sa.SmallInteger(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("updated_at", sa.BigInteger(), nullable=False),
+        sa.Column("last_seen_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("username", name="uq_users_username"),
+        sa.UniqueConstraint("subject", name="uq_users_subject"),
+        **BINARY_TEXT,
+    )
+
+
+def _add_memberships():
+    op.create_table(
+        "memberships",
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("role", sa.String(length=12), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "user_id"),
+        **CLUSTERED,
+    )
+
+
+def _add_api_keys():
+    op.create_table(
+        "api_keys",
+        sa.Column("id", ID, autoincrement=False, nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("name", sa.String(length=100), nullable=False),
+        sa.Column("prefix", sa.String(length=24), nullable=False),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.Column("scopes", sa.Text()),
+        sa.Column("limits", sa.Text()),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger()),
+        sa.Column("revoked_at", sa.BigInteger()),
+        sa.Column("last_used_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id"),
+        sa.UniqueConstraint("hash", name="uq_api_keys_hash"),
+        **BINARY_TEXT,
+    )
+
+
+def _add_logins():
+    op.create_table(
+        "logins",
+        sa.Column("id", ID, autoincrement=False, nullable=False),
+        sa.Column("user_id", sa.BigInteger(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger(), nullable=False),
+        sa.Column("token_hash", sa.String(length=64), nullable=False),
+        sa.Column("generation", sa.Integer(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("used_at", sa.BigInteger(), nullable=False),
+        sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("agent", sa.String(length=255), nullable=False),
+        sa.Column("revoked_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("id"),
+        **BINARY_TEXT,
+    )
+
+
+def _add_signing_keys():
+    op.create_table(
+        "signing_keys",
+        sa.Column("kid", sa.String(length=32), nullable=False),
+        sa.Column("secret", sa.Text(), nullable=False),
+        sa.Column("created_at", sa.BigInteger(), nullable=False),
+        sa.Column("retired_at", sa.BigInteger()),
+        sa.PrimaryKeyConstraint("kid"),
+        **CLUSTERED,
+    )
+
+
+def _add_audit_log():
+    op.create_table(
+        "audit_log",
+        sa.Column("id", ID, autoincrement=False, nullable=False),
+        sa.Column("at", sa.BigInteger(), nullable=False),
+        sa.Column("tenant_id", sa.BigInteger()),
+        sa.Column("actor_kind", sa.String(length=12), nullable=False),
+        sa.Column("actor_id", sa.BigInteger()),
+        sa.Column("actor", sa.String(length=100), nullable=False),
+        sa.Column("action", sa.String(length=64), nullable=False),
+        sa.Column("target_kind", sa.String(length=32), nullable=False),
+        sa.Column("target", sa.String(length=191), nullable=False),
+        sa.Column("outcome", sa.String(length=12), nullable=False),
+        sa.Column("address", sa.String(length=64), nullable=False),
+        sa.Column("request_id", sa.String(length=128), nullable=False),
+        sa.Column("state_before", LONG_TEXT),
+        sa.Column("state_after", LONG_TEXT),
+        sa.Column("hash", sa.String(length=64), nullable=False),
+        sa.PrimaryKeyConstraint("id"),
+        **BINARY_TEXT,
+    )
