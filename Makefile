@@ -1,6 +1,6 @@
 # `make` alone prints what there is.
 .DEFAULT_GOAL := help
-.PHONY: help install run test check fmt bench bench-goals bench-peers clean nightly servers
+.PHONY: help install web run test check fmt bench bench-goals bench-peers clean nightly servers
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -16,13 +16,16 @@ install: .venv/.installed ## Make .venv with everything, the local model include
 	@PYTHON=$(PYTHON) bash tools/setup.sh
 	@touch $@
 
-run: install ## Start on http://127.0.0.1:8000 with a real local model
+web: install ## Build the dashboard, if its sources are newer than what is built
+	@bash tools/web.sh
+
+run: install web ## Start on http://127.0.0.1:8000 with a real local model
 	@$(BIN)/llm-scheduler serve --sample-model
 
 servers:
 	@bash tools/servers.sh
 
-test: install servers ## Run all tests
+test: install servers web ## Run all tests
 	@$(BIN)/pytest -q -n 2 --dist worksteal
 
 nightly: install servers ## Run the long profiles
@@ -35,6 +38,7 @@ check: install ## Lint, types, layers, module lengths, dependencies
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/module_length.py
 	@$(BIN)/deptry src
+	@bash tools/web.sh check
 
 fmt: install ## Format and fix what can be fixed
 	@$(BIN)/ruff check --fix .
@@ -50,4 +54,4 @@ bench-peers: install servers ## Compare with other task queues; needs uv, Node a
 	@$(BIN)/python -m bench.peers
 
 clean: ## Remove what was made
-	rm -rf .venv .tools dist build .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .tools dist build .pytest_cache .ruff_cache .hypothesis web/node_modules src/llm_scheduler/_web

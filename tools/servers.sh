@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Install the servers that the tests and benchmarks start for themselves: MariaDB, Redis, nginx.
+# Install the servers that the tests and benchmarks start for themselves: MariaDB, Redis, nginx, a browser.
 set -euo pipefail
 
 missing=()
@@ -7,6 +7,8 @@ command -v mariadbd >/dev/null || [ -x /usr/sbin/mariadbd ] || missing+=(mariadb
 command -v redis-server >/dev/null || missing+=(redis-server)
 command -v redis-sentinel >/dev/null || missing+=(redis-sentinel)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx-light)
+command -v chromium >/dev/null || missing+=(chromium)
+[ -e /usr/share/fonts/truetype/wqy/wqy-microhei.ttc ] || missing+=(fonts-wqy-microhei)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 if ! command -v apt-get >/dev/null; then

@@ -49,6 +49,11 @@ class Settings(BaseModel):
 
     host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0 opens it to the network.")
     port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[A-Za-z0-9._~-]+)*$",
+        description="Path prefix under which a proxy shows this server, such as /llm. Default: none.",
+    )
     data_dir: Path = Field(default_factory=default_data_dir, description="Folder of database, keys and lock.")
     role: Literal["all", "api", "worker"] = Field(
         "all", description="What this process does: api answers requests, worker runs tasks, all does both."

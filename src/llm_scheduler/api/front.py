@@ -24,8 +24,9 @@ from llm_scheduler.services.door import Knock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import Message, Receive, Scope, Send
 
+    from llm_scheduler.api.pages import Pages
     from llm_scheduler.api.parts import Parts
     from llm_scheduler.domain.access import Principal
 
@@ -39,8 +40,8 @@ _SECURITY: Final = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
-    (b"cache-control", b"no-store"),
 )
+_NOT_KEPT: Final = (b"cache-control", b"no-store")
 _log = structlog.get_logger(__name__)
 
 
@@ -48,12 +49,12 @@ class Front:
     """Lets requests in and problems out.
 
     Args:
-        app: the way to the routes.
+        app: pages, and the way to the routes.
         parts: what routes use.
         new_id: gives request ids.
     """
 
-    def __init__(self, app: ASGIApp, parts: Parts, new_id: Callable[[], str]) -> None:
+    def __init__(self, app: Pages, parts: Parts, new_id: Callable[[], str]) -> None:
         self._app, self._parts, self._new_id = app, parts, new_id
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -67,11 +68,12 @@ class Front:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode()), *_SECURITY]
+                message["headers"] = _completed(message["headers"], request_id)
                 self._measure(scope, status, began)
             await send(message)
 
         try:
+            self._strip_root(scope)
             self._check_size(scope, length)
             address = _address(scope)
             principal = self._principal(scope, key, tenant, address)
@@ -86,9 +88,15 @@ class Front:
                 raise
             await _send_problem(problem, request_id, answer)
 
+    def _strip_root(self, scope: Scope) -> None:
+        """A proxy may leave the prefix in the path."""
+        root, path = self._parts.root_path, scope["path"]
+        if root and (path == root or path.startswith(root + "/")):
+            scope["path"] = path[len(root) :] or "/"
+
     def _principal(self, scope: Scope, key: str | None, tenant: str | None, address: str) -> Principal:
         path = scope["path"]
-        if path in OPEN_PATHS:
+        if path in OPEN_PATHS or self._app.file_for(scope) is not None:
             return NOBODY
         if path == METRICS_PATH and key is None and address in _LOOPBACK:
             return administrator()
@@ -119,6 +127,14 @@ class Front:
             return _problem_of_http(error, scope)
         _log.error("request_failed", request_id=request_id, path=scope["path"], exc_info=error)
         return internal_problem()
+
+
+def _completed(given: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """With what every answer carries; a page that may be kept says so itself."""
+    headers = [*given, (b"x-request-id", request_id.encode()), *_SECURITY]
+    if all(name != b"cache-control" for name, _ in given):
+        headers.append(_NOT_KEPT)
+    return headers
 
 
 def _read_headers(

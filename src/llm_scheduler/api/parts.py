@@ -10,6 +10,7 @@ from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+    from importlib.resources.abc import Traversable
 
     from starlette.requests import Request
 
@@ -93,6 +94,10 @@ class Parts:
     max_body_bytes: int = MAX_BODY_BYTES
     max_bulk_lines: int = MAX_BULK_LINES
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    dashboard: Traversable | None = None
+    """The folder of its built files."""
+    root_path: str = ""
+    """The prefix under which callers see this server, without a slash at its end."""
     plugins: Callable[[], Sequence[PluginState]] = tuple
     """Those of this process, and how they fare."""
 

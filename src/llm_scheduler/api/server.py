@@ -10,6 +10,7 @@ from fastapi import FastAPI
 
 from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
+from llm_scheduler.api.pages import Pages
 from llm_scheduler.api.routes import (
     actions,
     budgets,
@@ -70,7 +71,8 @@ class Api(FastAPI):
         self._parts = parts
         # Taken over one by one: an included router would be matched twice per request.
         self.router.routes.extend(routes(routers))
-        self._front = Front(Switch(self.router.routes, self.router), parts, _request_ids())
+        pages = Pages(Switch(self.router.routes, self.router), parts.dashboard, parts.root_path)
+        self._front = Front(pages, parts, _request_ids())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request, or the server's start and stop."""

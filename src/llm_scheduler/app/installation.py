@@ -11,6 +11,7 @@ import structlog
 
 from llm_scheduler import __version__
 from llm_scheduler.api.filters import filter_parser
+from llm_scheduler.api.pages import built_dashboard
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
 from llm_scheduler.app.access import make_access
@@ -388,6 +389,8 @@ class Installation(Adapters):
                 parse_filter=self.parse_filter,
                 limits=self.limits,
                 stopping=self.stopping,
+                dashboard=built_dashboard(),
+                root_path=self.settings.root_path,
                 plugins=self.extensions.states,
             ),
             is_probes_only=not self.is_api,

@@ -1,0 +1,57 @@
+import { LogoutOutlined, TeamOutlined, UserOutlined } from '@ant-design/icons';
+import { useQueryClient } from '@tanstack/react-query';
+import { Button, Dropdown, type MenuProps } from 'antd';
+import { useTranslation } from 'react-i18next';
+import { Link, useNavigate } from 'react-router';
+import { useMe } from '../api/me';
+import { chooseTenant, signOut } from '../api/session';
+import { useLanguageItems, useThemeItems } from './choices';
+
+/** Who is signed in, in which tenant; on a phone also language and theme. */
+export function Account({ hasChoices }: { hasChoices: boolean }) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const queries = useQueryClient();
+  const { data: me } = useMe();
+  const languages = useLanguageItems();
+  const themes = useThemeItems();
+  const tenants = me?.tenants ?? [];
+  const items: MenuProps['items'] = [
+    { key: 'profile', icon: <UserOutlined />, label: <Link to="/settings/profile">{t('account.profile')}</Link> },
+    ...(tenants.length > 1
+      ? [{
+          key: 'tenants',
+          icon: <TeamOutlined />,
+          label: t('tenant.switch'),
+          children: tenants.map(({ name }) => ({
+            key: `tenant:${name}`,
+            label: name,
+            onClick: () => {
+              chooseTenant(name);
+              void queries.resetQueries();
+            },
+          })),
+        }]
+      : []),
+    ...(hasChoices ? [{ key: 'language', label: t('language'), children: languages }, { key: 'theme', label: t('theme.label'), children: themes }] : []),
+    { type: 'divider' as const },
+    {
+      key: 'out',
+      icon: <LogoutOutlined />,
+      label: t('account.signOut'),
+      onClick: () => {
+        void signOut().then(() => {
+          queries.clear();
+          void navigate('/sign-in');
+        });
+      },
+    },
+  ];
+  return (
+    <Dropdown trigger={['click']} menu={{ items, selectedKeys: me ? [`tenant:${me.tenant.name}`] : [] }}>
+      <Button type="text" icon={<UserOutlined />} aria-label={t('account.label')}>
+        {!hasChoices && <>{me?.username ?? ''} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant.name}</span>}</>}
+      </Button>
+    </Dropdown>
+  );
+}

@@ -1,0 +1,53 @@
+import { createBrowserRouter, Navigate } from 'react-router';
+import { useSession } from '../api/session';
+import { enter } from '../locales';
+import type { Room } from '../locales/rooms';
+import { basename } from './base';
+import { Broken } from './Broken';
+import { Shell } from './Shell';
+
+/** A page with the words of its rooms; both are fetched side by side. */
+function page<T>(load: () => Promise<T>, ...rooms: Room[]) {
+  return async () => (await Promise.all([load(), enter(...rooms)]))[0];
+}
+
+function Inside() {
+  const session = useSession();
+  if (session.kind === 'none') {
+    const from = location.pathname.slice(basename.length) + location.search;
+    return <Navigate to={`/sign-in${from && from !== '/' ? `?to=${encodeURIComponent(from)}` : ''}`} replace />;
+  }
+  return <Shell />;
+}
+
+export const router = createBrowserRouter(
+  [
+    { path: '/sign-in', errorElement: <Broken />, lazy: page(() => import('../pages/SignIn'), 'access') },
+    { path: '/setup', errorElement: <Broken />, lazy: page(() => import('../pages/Setup'), 'access') },
+    {
+      path: '/',
+      Component: Inside,
+      errorElement: <Broken />,
+      children: [
+        {
+          errorElement: <Broken />,
+          children: [
+            { index: true, lazy: page(() => import('../pages/Overview'), 'overview') },
+            { path: 'tasks', lazy: page(() => import('../pages/Tasks'), 'tasks', 'task') },
+            { path: 'tasks/:id', lazy: page(() => import('../pages/Task'), 'task', 'tasks') },
+            { path: 'dead-letters', lazy: page(() => import('../pages/DeadLetters'), 'deadLetters', 'tasks', 'task') },
+            { path: 'models', lazy: page(() => import('../pages/Models'), 'models') },
+            { path: 'models/*', lazy: page(() => import('../pages/Model'), 'models') },
+            { path: 'workers', lazy: page(() => import('../pages/Workers'), 'workers') },
+            { path: 'playground', lazy: page(() => import('../pages/Playground'), 'playground') },
+            { path: 'usage', lazy: page(() => import('../pages/Usage'), 'usage') },
+            { path: 'settings', lazy: page(() => import('../pages/Settings'), 'settings') },
+            { path: 'settings/:section', lazy: page(() => import('../pages/Settings'), 'settings') },
+            { path: '*', lazy: page(() => import('../pages/NotFound')) },
+          ],
+        },
+      ],
+    },
+  ],
+  { basename: basename || '/' },
+);

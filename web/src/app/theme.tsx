@@ -1,0 +1,98 @@
+import { ConfigProvider, theme, type ThemeConfig } from 'antd';
+import enUS from 'antd/locale/en_US';
+import type { Locale } from 'antd/es/locale';
+import { createContext, useContext, useEffect, useState, useSyncExternalStore, type ReactNode } from 'react';
+import { useTranslation } from 'react-i18next';
+
+export type Mode = 'system' | 'light' | 'dark';
+
+const KEY = 'llms.theme';
+const system = matchMedia('(prefers-color-scheme: dark)');
+const Dark = createContext(false);
+const ModeContext = createContext<{ mode: Mode; setMode: (mode: Mode) => void }>({ mode: 'system', setMode: () => undefined });
+
+export const useIsDark = () => useContext(Dark);
+export const useMode = () => useContext(ModeContext);
+
+const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'PingFang SC', 'Microsoft YaHei', 'WenQuanYi Micro Hei', sans-serif";
+export const MONO = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'WenQuanYi Micro Hei Mono', monospace";
+
+const LIGHT: ThemeConfig['token'] = {
+  colorPrimary: '#3b5bdb',
+  colorLink: '#2f4dc4',
+  colorSuccess: '#217a3c',
+  colorWarning: '#9a5b00',
+  colorError: '#c92a2a',
+  colorInfo: '#1864ab',
+  colorBgLayout: '#f6f7f9',
+  colorTextSecondary: '#4b5563',
+  colorTextTertiary: '#5f6775',
+  colorTextDescription: '#5f6775',
+  colorTextPlaceholder: '#6b7280',
+};
+const DARK: ThemeConfig['token'] = {
+  colorPrimary: '#5c7cfa',
+  colorLink: '#91a7ff',
+  colorSuccess: '#51cf66',
+  colorWarning: '#fab005',
+  colorError: '#ff6b6b',
+  colorInfo: '#74c0fc',
+  colorBgLayout: '#101317',
+  colorBgContainer: '#171b21',
+  colorBgElevated: '#1d222a',
+  colorTextSecondary: '#b6bdc9',
+  colorTextTertiary: '#9aa2b1',
+  colorTextDescription: '#9aa2b1',
+  colorTextPlaceholder: '#8d95a5',
+};
+
+function tokens(isDark: boolean): ThemeConfig {
+  return {
+    algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
+    token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, borderRadius: 6, controlHeight: 34 },
+    components: {
+      Layout: { siderBg: isDark ? '#171b21' : '#ffffff', headerBg: isDark ? '#171b21' : '#ffffff', headerHeight: 52, headerPadding: '0 16px' },
+      Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0 },
+      Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
+      Card: { headerFontSize: 15, headerHeight: 46 },
+      // White on the primary of the dark theme would be too faint.
+      Button: isDark ? { primaryColor: '#0b1020', colorPrimary: '#91a7ff', colorPrimaryHover: '#a9bcff', colorPrimaryActive: '#7b96ff' } : {},
+    },
+  };
+}
+
+/** Light or dark as chosen, else as the system has it; antd's words in the reader's language. */
+export function Theme({ children }: { children: ReactNode }) {
+  const { i18n } = useTranslation();
+  const [mode, choose] = useState<Mode>(() => (localStorage.getItem(KEY) as Mode | null) ?? 'system');
+  const [locale, setLocale] = useState<Locale>(enUS);
+  const prefersDark = useSyncExternalStore(
+    (tell) => {
+      system.addEventListener('change', tell);
+      return () => system.removeEventListener('change', tell);
+    },
+    () => system.matches,
+  );
+  const isDark = mode === 'system' ? prefersDark : mode === 'dark';
+  useEffect(() => {
+    document.documentElement.style.colorScheme = isDark ? 'dark' : 'light';
+    document.documentElement.dataset.theme = isDark ? 'dark' : 'light';
+  }, [isDark]);
+  useEffect(() => {
+    if (i18n.language === 'zh') void import('antd/locale/zh_CN').then((found) => setLocale(found.default));
+    else setLocale(enUS);
+  }, [i18n.language]);
+  const setMode = (next: Mode) => {
+    localStorage.setItem(KEY, next);
+    choose(next);
+  };
+  return (
+    <ModeContext value={{ mode, setMode }}>
+      <Dark value={isDark}>
+        <ConfigProvider locale={locale} theme={tokens(isDark)}>
+          {children}
+        </ConfigProvider>
+      </Dark>
+    </ModeContext>
+  );
+}

@@ -1,0 +1,33 @@
+import 'antd/dist/reset.css';
+import './app/global.css';
+import './api/client';
+import { QueryClient, QueryClientProvider } from '@tanstack/react-query';
+import { createRoot } from 'react-dom/client';
+import { RouterProvider } from 'react-router/dom';
+import { resume } from './api/session';
+import { problemOf } from './api/problem';
+import { RefreshProvider } from './app/refresh';
+import { router } from './app/router';
+import { Theme } from './app/theme';
+import { initLanguage } from './locales';
+
+const queryClient = new QueryClient({
+  defaultOptions: {
+    queries: {
+      staleTime: 1_000,
+      // What the server refuses it refuses again; what did not reach it may.
+      retry: (count, error) => count < 2 && [0, 502, 503, 504].includes(problemOf(error).status),
+    },
+  },
+});
+
+await Promise.all([initLanguage(), resume()]);
+createRoot(document.getElementById('root')!).render(
+  <Theme>
+    <QueryClientProvider client={queryClient}>
+      <RefreshProvider>
+        <RouterProvider router={router} />
+      </RefreshProvider>
+    </QueryClientProvider>
+  </Theme>,
+);
