@@ -5,6 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { Link, Outlet, useLocation, useNavigate } from 'react-router';
 import { useMe } from '../api/me';
 import { Account } from './Account';
+import { Brand } from './Brand';
 import { LanguageChoice, ThemeChoice } from './choices';
 import { useKeys } from './keys';
 import { VIEWS } from './nav';
@@ -14,15 +15,6 @@ const Feedback = lazy(() => import('./Feedback'));
 const Palette = lazy(() => import('./Palette'));
 const KeyMap = lazy(() => import('./KeyMap'));
 const NavDrawer = lazy(() => import('./NavDrawer'));
-
-export function Brand() {
-  return (
-    <Link to="/" style={{ display: 'flex', alignItems: 'center', gap: 10, color: 'inherit', fontWeight: 650, fontSize: 15 }}>
-      <img src="./icon.svg" alt="" width={24} height={24} />
-      LLM Scheduler
-    </Link>
-  );
-}
 
 export function Shell() {
   const { t } = useTranslation();
