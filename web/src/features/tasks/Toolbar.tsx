@@ -1,0 +1,67 @@
+import { DeleteOutlined, DownloadOutlined, SaveOutlined, SettingOutlined, StarOutlined } from '@ant-design/icons';
+import { App, Button, Checkbox, Dropdown, Input, Popover, Space, Typography } from 'antd';
+import { useState } from 'react';
+import { useTranslation } from 'react-i18next';
+import { Link } from 'react-router';
+import { problemOf } from '../../api/problem';
+import { download } from '../../api/download';
+import { COLUMNS, type ColumnName } from './columns';
+import { paramsOf, queryOf, type TaskFilter } from './filter';
+import { removeView, savedViews, saveView } from './views';
+
+function SavedViews({ filter }: { filter: TaskFilter }) {
+  const { t } = useTranslation('tasks');
+  const [views, setViews] = useState(savedViews);
+  const [name, setName] = useState('');
+  const save = () => {
+    if (!name.trim()) return;
+    setViews(saveView({ name: name.trim(), query: paramsOf(filter).toString() }));
+    setName('');
+  };
+  return (
+    <Space orientation="vertical" style={{ width: 280 }}>
+      {views.length === 0 && <Typography.Text type="secondary">{t('views.none')}</Typography.Text>}
+      {views.map((view) => (
+        <div key={view.name} style={{ display: 'flex', justifyContent: 'space-between', alignItems: 'center' }}>
+          <Link to={`/tasks?${view.query}`}>{view.name}</Link>
+          <Button type="text" size="small" aria-label={t('views.remove', { name: view.name })} icon={<DeleteOutlined />} onClick={() => setViews(removeView(view.name))} />
+        </div>
+      ))}
+      <Space.Compact style={{ width: '100%' }}>
+        <Input aria-label={t('views.name')} placeholder={t('views.name')} value={name} maxLength={60} onChange={(event) => setName(event.target.value)} onPressEnter={save} />
+        <Button icon={<SaveOutlined />} onClick={save} disabled={!name.trim()} aria-label={t('views.save')} />
+      </Space.Compact>
+    </Space>
+  );
+}
+
+export function Toolbar({ filter, shown, onShown }: { filter: TaskFilter; shown: readonly ColumnName[]; onShown: (columns: ColumnName[]) => void }) {
+  const { t } = useTranslation('tasks');
+  const { message } = App.useApp();
+  const save = (format: 'csv' | 'ndjson') =>
+    download('/api/v1/tasks/export', { ...queryOf(filter), format }, `tasks.${format}`).catch((error: unknown) => void message.error(problemOf(error).message));
+  return (
+    <Space wrap>
+      <Popover trigger="click" placement="bottomRight" content={<SavedViews filter={filter} />}>
+        <Button icon={<StarOutlined />}>{t('views.label')}</Button>
+      </Popover>
+      <Popover
+        trigger="click"
+        placement="bottomRight"
+        content={
+          <Checkbox.Group
+            style={{ flexDirection: 'column', gap: 4 }}
+            value={[...shown]}
+            onChange={(chosen) => onShown(COLUMNS.filter((name) => chosen.includes(name)))}
+            options={COLUMNS.map((name) => ({ value: name, label: t(`column.${name}`), disabled: name === 'id' }))}
+          />
+        }
+      >
+        <Button icon={<SettingOutlined />}>{t('columns')}</Button>
+      </Popover>
+      <Dropdown trigger={['click']} menu={{ items: (['csv', 'ndjson'] as const).map((key) => ({ key, label: t(`export.${key}`), title: t('export.hint'), onClick: () => void save(key) })) }}>
+        <Button icon={<DownloadOutlined />}>{t('export.label')}</Button>
+      </Dropdown>
+    </Space>
+  );
+}
