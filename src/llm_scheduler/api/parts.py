@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.prices import Prices
+    from llm_scheduler.services.series import Series
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
@@ -76,6 +77,7 @@ class Parts:
     endpoints: Endpoints
     actions: Actions
     stats: Stats
+    series: Series
     catalogue: Catalogue
     feed: Feed
     meter: Meter

@@ -8,14 +8,14 @@ import orjson
 from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
     from starlette.types import Receive, Scope, Send
 
 KEEP_ALIVE_S: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-_ROW_HEADERS: Final = [(b"content-type", b"application/x-ndjson")]
+_NDJSON: Final = b"application/x-ndjson"
 
 
 def event(name: str, data: Mapping[str, object]) -> bytes:
@@ -52,14 +52,22 @@ class RowStream:
 
     Args:
         pieces: whole lines, some at a time; closed in every case.
+        media: their type.
+        headers: further ones.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+    def __init__(
+        self,
+        pieces: AsyncGenerator[bytes, None],
+        media: bytes = _NDJSON,
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
         self._pieces = pieces
+        self._headers = [(b"content-type", media), *headers]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": 200, "headers": _ROW_HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         try:
             async for piece in self._pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -41,6 +41,7 @@ from llm_scheduler.services.pacing import Pacer
 from llm_scheduler.services.patience import Patience
 from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
+from llm_scheduler.services.series import Series
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
@@ -369,6 +370,7 @@ class Installation(Adapters):
                 endpoints=self.endpoints,
                 actions=self.actions,
                 stats=Stats(self.store, self.broker, self.clock),
+                series=Series(self.store, self.clock),
                 catalogue=self.catalogue,
                 feed=self.feed,
                 meter=self.meter,

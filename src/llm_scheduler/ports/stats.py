@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 from llm_scheduler.ports.history import HistoryReads
+from llm_scheduler.ports.series import SeriesReads
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis
 
 
-class StatsReads(HistoryReads, Protocol):
+class StatsReads(HistoryReads, SeriesReads, Protocol):
     """Figures."""
 
     async def recent(self, window_s: int) -> Recent:

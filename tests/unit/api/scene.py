@@ -33,6 +33,7 @@ from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.prices import Prices
 from llm_scheduler.services.running import RunningCalls
+from llm_scheduler.services.series import Series
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
@@ -88,6 +89,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         endpoints=Endpoints(models, broker),
         actions=Actions(store, tasks, parse),
         stats=Stats(store, broker, clock),
+        series=Series(store, clock),
         catalogue=catalogue,
         feed=feed,
         meter=meter,

@@ -49,7 +49,7 @@ async def _run(store: Store, task_id: TaskId, session: SessionId) -> None:
     )
 
 
-async def _ran(scene: Scene, count: int) -> None:
+async def ran(scene: Scene, count: int) -> None:
     """So many calls of model `m`."""
     store = scene.parts.store
     session = await store.open_session("host", 1, "test")
@@ -59,7 +59,7 @@ async def _ran(scene: Scene, count: int) -> None:
 
 
 async def test_the_lines_are_a_load_that_can_be_replayed(api: Scene) -> None:
-    await _ran(api, 3)
+    await ran(api, 3)
 
     answer = await api.http.get(
         "/api/v1/stats/history", params={"until": "2999-01-01T00:00:00Z", "since": "2998-12-31T00:00:00Z"}
@@ -82,7 +82,7 @@ def _soon(scene: Scene) -> str:
 
 
 async def test_no_contents_are_in_it(api: Scene) -> None:
-    await _ran(api, 1)
+    await ran(api, 1)
 
     text = (await api.http.get("/api/v1/stats/history", params={"until": _soon(api)})).text
 
@@ -133,7 +133,7 @@ async def test_pages_follow_one_another_to_the_last_row(api: Scene) -> None:
 
 
 async def test_another_tenant_sees_only_its_own(api: Scene) -> None:
-    await _ran(api, 2)
+    await ran(api, 2)
 
     async with api.client(OTHER_KEY) as other:
         lines = (await other.get("/api/v1/stats/history", params={"until": _soon(api)})).text.splitlines()

@@ -30,7 +30,7 @@ def recent(reader: Reader, since: int, window_s: int) -> Recent:
     """Counts and sums of the window, percentiles of its newest attempts."""
     is_in = ATTEMPTS.c.ended_at >= since
     columns = ("completed", "failed", "cost", "prompt", "completion")
-    completed, failed, cost, prompt, completion = reader.select(columns, select(*_sums()).where(is_in))[0]
+    completed, failed, cost, prompt, completion = reader.select(columns, select(*sums()).where(is_in))[0]
     newest = (
         select(
             (ATTEMPTS.c.ended_at - ATTEMPTS.c.started_at).label("ran"),
@@ -47,18 +47,19 @@ def recent(reader: Reader, since: int, window_s: int) -> Recent:
         completed=completed or 0,
         failed=failed or 0,
         window_s=window_s,
-        p50_ms=_percentile(ran, 50),
-        p95_ms=_percentile(ran, 95),
-        p99_ms=_percentile(ran, 99),
-        wait_p50_ms=_percentile(waited, 50),
-        wait_p95_ms=_percentile(waited, 95),
-        wait_p99_ms=_percentile(waited, 99),
+        p50_ms=percentile(ran, 50),
+        p95_ms=percentile(ran, 95),
+        p99_ms=percentile(ran, 99),
+        wait_p50_ms=percentile(waited, 50),
+        wait_p95_ms=percentile(waited, 95),
+        wait_p99_ms=percentile(waited, 99),
         cost_microusd=cost or 0,
         usage=Usage(prompt or 0, completion or 0),
     )
 
 
-def _sums() -> tuple[Any, ...]:
+def sums() -> tuple[Any, ...]:
+    """Counts and sums over attempts: completed, failed, cost, prompt, completion."""
     return (
         func.sum(case((ATTEMPTS.c.outcome == "completed", 1), else_=0)).label("completed"),
         func.sum(case((ATTEMPTS.c.outcome.in_(("failed", "crashed")), 1), else_=0)).label("failed"),
@@ -68,7 +69,7 @@ def _sums() -> tuple[Any, ...]:
     )
 
 
-def _percentile(ordered: Sequence[int], percent: int) -> int | None:
+def percentile(ordered: Sequence[int], percent: int) -> int | None:
     """The smallest value that at least so many percent do not exceed."""
     return ordered[max(-(-len(ordered) * percent // 100) - 1, 0)] if ordered else None
 
@@ -79,7 +80,7 @@ def usage(reader: Reader, group_by: str, since: Millis | None, until: Millis | N
         raise InvalidInputError(f"group_by must be one of {', '.join(GROUPS)}.", "group_by")
     group = GROUPS[group_by].label("grp")
     ended = ATTEMPTS.c.ended_at
-    query = select(group, func.count().label("attempts"), *_sums()).where(ended >= (since or 0))
+    query = select(group, func.count().label("attempts"), *sums()).where(ended >= (since or 0))
     if until is not None:
         query = query.where(ended < until)
     columns = ("grp", "attempts", "completed", "failed", "cost", "prompt", "completion")

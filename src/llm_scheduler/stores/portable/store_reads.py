@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from llm_scheduler.stores import filters, statements
 from llm_scheduler.stores.portable import reads, stats
 from llm_scheduler.stores.portable.history import HistoryCalls
+from llm_scheduler.stores.portable.series import SeriesCalls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Page, TaskFilter
 
 
-class ReadCalls(HistoryCalls):
+class ReadCalls(HistoryCalls, SeriesCalls):
     """Reading what happened; see the port for what each call promises."""
 
     async def task(self, task_id: TaskId, tenant_id: TenantId | None = None) -> Task | None:
