@@ -7,7 +7,7 @@ import { RouterProvider } from 'react-router/dom';
 import { resume } from './api/session';
 import { problemOf } from './api/problem';
 import { RefreshProvider } from './app/refresh';
-import { router } from './app/router';
+import { makeRouter } from './app/router';
 import { Theme } from './app/theme';
 import { initLanguage } from './locales';
 
@@ -22,6 +22,7 @@ const queryClient = new QueryClient({
 });
 
 await Promise.all([initLanguage(), resume()]);
+const router = makeRouter();
 createRoot(document.getElementById('root')!).render(
   <Theme>
     <QueryClientProvider client={queryClient}>

@@ -20,7 +20,8 @@ function Inside() {
   return <Shell />;
 }
 
-export const router = createBrowserRouter(
+/** Made once the language is known: it begins to load the page at once. */
+export const makeRouter = () => createBrowserRouter(
   [
     { path: '/sign-in', errorElement: <Broken />, lazy: page(() => import('../pages/SignIn'), 'access') },
     { path: '/setup', errorElement: <Broken />, lazy: page(() => import('../pages/Setup'), 'access') },

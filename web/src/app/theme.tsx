@@ -7,6 +7,19 @@ import { useTranslation } from 'react-i18next';
 export type Mode = 'system' | 'light' | 'dark';
 
 const KEY = 'llms.theme';
+// Styles are written by scripts: the page's policy takes those that carry its nonce.
+const CSP = { nonce: document.querySelector<HTMLMetaElement>('meta[name=csp-nonce]')?.content };
+
+/** antd measures scroll bars with a style element of its own that it gives no nonce. */
+function giveStylesTheNonce(nonce: string) {
+  const create = document.createElement.bind(document);
+  document.createElement = ((name: string, options?: ElementCreationOptions) => {
+    const made = create(name, options);
+    if (made instanceof HTMLStyleElement) made.nonce = nonce;
+    return made;
+  }) as typeof document.createElement;
+}
+if (CSP.nonce) giveStylesTheNonce(CSP.nonce);
 const system = matchMedia('(prefers-color-scheme: dark)');
 const Dark = createContext(false);
 const ModeContext = createContext<{ mode: Mode; setMode: (mode: Mode) => void }>({ mode: 'system', setMode: () => undefined });
@@ -29,6 +42,14 @@ const LIGHT: ThemeConfig['token'] = {
   colorTextTertiary: '#5f6775',
   colorTextDescription: '#5f6775',
   colorTextPlaceholder: '#6b7280',
+  colorSuccessBg: '#e8f6ec',
+  colorSuccessBorder: '#b7e2c3',
+  colorInfoBg: '#e7f1fb',
+  colorInfoBorder: '#b6d4f0',
+  colorErrorBg: '#fdecec',
+  colorErrorBorder: '#f5b8b8',
+  colorWarningBg: '#fdf3e1',
+  colorWarningBorder: '#ecd09a',
 };
 const DARK: ThemeConfig['token'] = {
   colorPrimary: '#5c7cfa',
@@ -52,7 +73,7 @@ function tokens(isDark: boolean): ThemeConfig {
     token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, borderRadius: 6, controlHeight: 34 },
     components: {
       Layout: { siderBg: isDark ? '#171b21' : '#ffffff', headerBg: isDark ? '#171b21' : '#ffffff', headerHeight: 52, headerPadding: '0 16px' },
-      Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0 },
+      Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0, itemSelectedColor: isDark ? '#c3cfff' : '#2f4dc4' },
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
       Card: { headerFontSize: 15, headerHeight: 46 },
       // White on the primary of the dark theme would be too faint.
@@ -89,7 +110,7 @@ export function Theme({ children }: { children: ReactNode }) {
   return (
     <ModeContext value={{ mode, setMode }}>
       <Dark value={isDark}>
-        <ConfigProvider locale={locale} theme={tokens(isDark)}>
+        <ConfigProvider csp={CSP} locale={locale} theme={tokens(isDark)}>
           {children}
         </ConfigProvider>
       </Dark>

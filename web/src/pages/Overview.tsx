@@ -101,7 +101,7 @@ export function Component() {
       <PageHeader title={t('title')} sub={t('sub', { span: t(`span.${span}`) })} extra={choose} />
       <Loaded query={overview} rows={12}>
         {(data) => (
-          <div style={{ display: 'grid', gap: 12 }}>
+          <div style={{ display: 'grid', gap: 12, gridTemplateColumns: 'minmax(0, 1fr)' }}>
             {models.data && <Welcome models={models.data.items.length} tasks={Object.values(data.counts).reduce((sum, one) => sum + one, 0)} />}
             <Counts counts={data.counts} />
             <div style={{ display: 'grid', gap: 12, gridTemplateColumns: 'repeat(auto-fit, minmax(min(100%, 330px), 1fr))' }}>

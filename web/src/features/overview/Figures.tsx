@@ -19,7 +19,7 @@ export function Figures({ overview }: { overview: OverviewShown }) {
     [t('figure.cost'), format.money(overview.cost_microusd), t('figure.recent', { n: Math.round(overview.window_s / 60) })],
   ];
   return (
-    <div style={{ display: 'grid', gap: 12, gridTemplateColumns: 'repeat(auto-fit, minmax(150px, 1fr))' }}>
+    <div style={{ display: 'grid', gap: 12, gridTemplateColumns: 'repeat(auto-fit, minmax(130px, 1fr))' }}>
       {figures.map(([label, value, more]) => (
         <Card size="small" key={label}>
           <Typography.Text type="secondary">{label}</Typography.Text>
