@@ -1,8 +1,11 @@
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
+import { basename } from '../app/base';
 import { useLive } from '../app/refresh';
 import { queryOf, type TaskFilter } from '../features/tasks/filter';
 import { body, client } from './client';
-import { getTasksCounts, getTasksTaskId, type TaskPage, type TaskShown } from './gen';
+import { getTasksCounts, getTasksTaskId, type ProblemAnswer, type TaskPage, type TaskShown } from './gen';
+import { ApiProblem } from './problem';
+import { signedFetch } from './session';
 
 export type { TaskShown };
 export const PAGE = 100;
@@ -46,5 +49,19 @@ export function useTask(id: number, isLive = true) {
     queryFn: ({ signal }) => body(getTasksTaskId({ path: { task_id: id }, signal, throwOnError: true })),
     ...live,
     refetchInterval: (query) => (!isLive || (query.state.data && isOver(query.state.data.status)) ? false : live.refetchInterval),
+  });
+}
+
+/** The task's JSON as the server wrote it: numbers that JavaScript would round stay whole. */
+export function useTaskText(id: number, isEnabled: boolean) {
+  return useQuery({
+    queryKey: ['task-text', id],
+    enabled: isEnabled,
+    queryFn: async ({ signal }) => {
+      const answer = await signedFetch(new Request(`${basename}/api/v1/tasks/${id}`, { signal }));
+      const text = await answer.text();
+      if (!answer.ok) throw new ApiProblem(answer.status, JSON.parse(text) as ProblemAnswer);
+      return text;
+    },
   });
 }

@@ -6,9 +6,8 @@ import { problemOf } from '../api/problem';
 import { MONO } from '../app/theme';
 import { copyText } from './clipboard';
 import { useFormat } from './format';
+import type { Status } from './status';
 
-export const STATUSES = ['blocked', 'scheduled', 'queued', 'held', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
-export type Status = (typeof STATUSES)[number];
 
 const COLOR: Record<Status, string> = {
   blocked: 'default',

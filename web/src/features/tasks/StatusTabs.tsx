@@ -1,6 +1,6 @@
 import { theme } from 'antd';
 import { useTranslation } from 'react-i18next';
-import { STATUSES, type Status } from '../../components/basics';
+import { STATUSES, type Status } from '../../components/status';
 import { useFormat } from '../../components/format';
 
 /** Counts by status, to go by. */

@@ -1,4 +1,4 @@
-import { STATUSES, type Status } from '../../components/basics';
+import { STATUSES, type Status } from '../../components/status';
 
 /** The list's filter, as the address bar has it. The same words as the API's. */
 export type TaskFilter = {

@@ -1,0 +1,3 @@
+/** Every state of a task, in the order of its life. */
+export const STATUSES = ['blocked', 'scheduled', 'queued', 'held', 'running', 'completed', 'failed', 'cancelled', 'expired'] as const;
+export type Status = (typeof STATUSES)[number];
