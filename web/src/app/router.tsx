@@ -38,7 +38,7 @@ export const makeRouter = () => createBrowserRouter(
             { path: 'tasks/:id', lazy: page(() => import('../pages/Task'), 'task', 'tasks') },
             { path: 'dead-letters', lazy: page(() => import('../pages/DeadLetters'), 'deadLetters', 'tasks', 'task') },
             { path: 'models', lazy: page(() => import('../pages/Models'), 'models') },
-            { path: 'models/*', lazy: page(() => import('../pages/Model'), 'models') },
+            { path: 'models/*', lazy: page(() => import('../pages/Model'), 'models', 'overview') },
             { path: 'workers', lazy: page(() => import('../pages/Workers'), 'workers') },
             { path: 'playground', lazy: page(() => import('../pages/Playground'), 'playground') },
             { path: 'usage', lazy: page(() => import('../pages/Usage'), 'usage') },
