@@ -3,7 +3,7 @@ import { Alert, App, AutoComplete, Button, Checkbox, Form, Input, InputNumber, M
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
-import { postModels, type ModelBody } from '../../api/gen';
+import { postModels, type ModelBody, type ModelShown } from '../../api/gen';
 import { problemOf } from '../../api/problem';
 import { TestModal } from './actions';
 import { NAME, PRESETS, type Preset } from './presets';
@@ -30,8 +30,8 @@ export function AddWizard({ onClose }: { onClose: () => void }) {
   const [preset, setPreset] = useState<Preset>(PRESETS[0] as Preset);
   const [tested, setTested] = useState<string>();
   const isAuto = Form.useWatch('auto', form);
-  const add = useMutation({
-    mutationFn: (_: { isTested: boolean }) => body(postModels({ body: bodyOf(preset, form.getFieldsValue(true) as Fields), throwOnError: true })),
+  const add = useMutation<ModelShown, Error, { isTested: boolean }>({
+    mutationFn: () => body(postModels({ body: bodyOf(preset, form.getFieldsValue(true) as Fields), throwOnError: true })),
     onSuccess: ({ name }, { isTested }) => {
       void message.success(t('told.added', { name }));
       void queries.invalidateQueries();
