@@ -1,6 +1,6 @@
 import { PauseCircleOutlined, PlayCircleOutlined, SyncOutlined } from '@ant-design/icons';
 import { onlineManager, useIsFetching, useQueryClient } from '@tanstack/react-query';
-import { Button, Dropdown, Space, theme, Tooltip } from 'antd';
+import { Button, Dropdown, theme, Tooltip } from 'antd';
 import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useFormat } from '../components/format';
@@ -33,7 +33,7 @@ export function RefreshControl() {
   const { token } = theme.useToken();
   const color = staleSince !== null || !onlineManager.isOnline() ? token.colorError : isPaused ? token.colorWarning : token.colorSuccess;
   return (
-    <Space.Compact>
+    <div style={{ display: 'flex', gap: 4 }}>
       <Tooltip title={staleSince === null ? label : t('refresh.stale', { time: format.time(staleSince) })}>
         <Dropdown
           trigger={['click']}
@@ -62,6 +62,6 @@ export function RefreshControl() {
       <Tooltip title={isPaused ? t('refresh.resume') : t('refresh.pause')}>
         <Button aria-label={isPaused ? t('refresh.resume') : t('refresh.pause')} aria-pressed={isPaused} icon={isPaused ? <PlayCircleOutlined /> : <PauseCircleOutlined />} onClick={() => setPaused(!isPaused)} />
       </Tooltip>
-    </Space.Compact>
+    </div>
   );
 }
