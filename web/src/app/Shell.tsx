@@ -1,5 +1,5 @@
-import { MenuOutlined, SearchOutlined } from '@ant-design/icons';
-import { Button, Grid, Layout, Menu, theme, Tooltip } from 'antd';
+import { LeftOutlined, MenuOutlined, RightOutlined, SearchOutlined } from '@ant-design/icons';
+import { Button, Grid, Menu, theme, Tooltip } from 'antd';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, Outlet, useLocation, useNavigate } from 'react-router';
@@ -44,6 +44,7 @@ export function Shell() {
     <nav aria-label={t('nav.menu')}>
       <Menu
         mode="inline"
+        inlineCollapsed={isWide && isFolded}
         style={{ borderInlineEnd: 0 }}
         selectedKeys={current ? [current.path] : []}
         items={views.map(({ view, path, icon }) => ({ key: path, icon, label: <Link to={path}>{t(`nav.${view}`)}</Link> }))}
@@ -56,16 +57,17 @@ export function Shell() {
   };
   const line = `1px solid ${token.colorBorderSecondary}`;
   return (
-    <Layout style={{ minHeight: '100vh' }}>
+    <div style={{ minHeight: '100vh', display: 'flex', background: token.colorBgLayout, color: token.colorText }}>
       <a className="skip" href="#content">{t('nav.skip')}</a>
       {isWide && (
-        <Layout.Sider collapsible collapsed={isFolded} onCollapse={fold} width={208} collapsedWidth={56} theme="light" style={{ borderInlineEnd: line, position: 'sticky', top: 0, height: '100vh', overflow: 'auto' }}>
-          <div style={{ height: 52, display: 'flex', alignItems: 'center', padding: '0 16px', overflow: 'hidden', whiteSpace: 'nowrap' }}><Brand /></div>
-          {menu}
-        </Layout.Sider>
+        <aside style={{ width: isFolded ? 56 : 208, flexShrink: 0, display: 'flex', flexDirection: 'column', background: token.colorBgContainer, borderInlineEnd: line, position: 'sticky', top: 0, height: '100vh', overflow: 'auto' }}>
+          <div style={{ height: 52, flexShrink: 0, display: 'flex', alignItems: 'center', padding: '0 16px', overflow: 'hidden', whiteSpace: 'nowrap' }}><Brand /></div>
+          <div style={{ flex: 1 }}>{menu}</div>
+          <Button type="text" block style={{ height: 44, borderRadius: 0 }} aria-label={t(isFolded ? 'nav.unfold' : 'nav.fold')} icon={isFolded ? <RightOutlined /> : <LeftOutlined />} onClick={() => fold(!isFolded)} />
+        </aside>
       )}
-      <Layout style={{ minWidth: 0 }}>
-        <Layout.Header style={{ display: 'flex', gap: 8, alignItems: 'center', borderBlockEnd: line, position: 'sticky', top: 0, zIndex: 20, lineHeight: 1 }}>
+      <div style={{ flex: 1, minWidth: 0 }}>
+        <header style={{ display: 'flex', gap: 8, alignItems: 'center', height: 52, padding: '0 12px', background: token.colorBgContainer, borderBlockEnd: line, position: 'sticky', top: 0, zIndex: 20 }}>
           {!isWide && <Button type="text" aria-label={t('nav.menu')} icon={<MenuOutlined />} onClick={() => setDrawn(true)} />}
           <Tooltip title="⌘K / Ctrl K">
             <Button type="text" icon={<SearchOutlined />} aria-label={t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
@@ -75,18 +77,18 @@ export function Shell() {
           {isWide && <LanguageChoice />}
           {isWide && <ThemeChoice />}
           <Account hasChoices={!isWide} />
-        </Layout.Header>
-        <Layout.Content id="content" tabIndex={-1} style={{ padding: isWide ? 20 : 12, minWidth: 0, outline: 'none' }}>
+        </header>
+        <main id="content" tabIndex={-1} style={{ padding: isWide ? 20 : 12, minWidth: 0, outline: 'none' }}>
           <Suspense fallback={null}>
             <Feedback><Outlet /></Feedback>
           </Suspense>
-        </Layout.Content>
-      </Layout>
+        </main>
+      </div>
       <Suspense fallback={null}>
         {open === 'palette' && <Palette onClose={() => setOpen(null)} />}
         {isDrawn && <NavDrawer title={<Brand />} onClose={() => setDrawn(false)}>{menu}</NavDrawer>}
         {open === 'keys' && <KeyMap onClose={() => setOpen(null)} />}
       </Suspense>
-    </Layout>
+    </div>
   );
 }

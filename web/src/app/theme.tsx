@@ -72,7 +72,6 @@ function tokens(isDark: boolean): ThemeConfig {
     algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
     token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, borderRadius: 6, controlHeight: 34 },
     components: {
-      Layout: { siderBg: isDark ? '#171b21' : '#ffffff', headerBg: isDark ? '#171b21' : '#ffffff', headerHeight: 52, headerPadding: '0 16px' },
       Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0, itemSelectedColor: isDark ? '#c3cfff' : '#2f4dc4' },
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
       Card: { headerFontSize: 15, headerHeight: 46 },
