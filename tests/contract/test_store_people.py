@@ -56,9 +56,7 @@ async def test_a_tenants_name_is_its_own(scene: Scene) -> None:
 
 
 async def test_of_two_tenants_that_are_added_at_once_with_one_name_only_one_is(scene: Scene) -> None:
-    found = await asyncio.gather(
-        *(scene.store.add_tenant(tenant("acme")) for _ in range(5)), return_exceptions=True
-    )
+    found = await asyncio.gather(*(scene.store.add_tenant(tenant("acme")) for _ in range(5)), return_exceptions=True)
 
     assert sum(isinstance(one, Tenant) for one in found) == 1
     assert sum(isinstance(one, TenantNameTakenError) for one in found) == 4

@@ -31,6 +31,9 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
+    "tenant": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the tenant."},
+    "username": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the user."},
+    "account": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the service account."},
     "budget": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the budget."},
 }
 _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -51,6 +54,7 @@ class Tag(StrEnum):
     DEAD_LETTERS = "Dead letters"
     MODELS = "Models"
     MONEY = "Money"
+    ACCESS = "Access"
     STATS = "Statistics"
     SYSTEM = "System"
 
@@ -60,6 +64,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.DEAD_LETTERS: "Failed tasks that nobody will try again by itself: requeue or discard them.",
     Tag.MODELS: "Where calls go, and the limits they go within.",
     Tag.MONEY: "What calls cost, and how much may be spent.",
+    Tag.ACCESS: "Tenants, users, and who may do what.",
     Tag.STATS: "Figures for people and dashboards.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }

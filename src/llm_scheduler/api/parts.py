@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
+    from llm_scheduler.services.tenants import Tenants
+    from llm_scheduler.services.users import Users
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 MAX_BULK_LINES: Final = 100_000
@@ -56,6 +58,8 @@ class AccessParts:
 
     door: Door
     directory: Directory
+    tenants: Tenants
+    users: Users
 
 
 @dataclass(frozen=True, slots=True)

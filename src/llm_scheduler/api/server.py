@@ -19,6 +19,7 @@ from llm_scheduler.api.routes import (
     events,
     explain,
     history,
+    members,
     models,
     plugins,
     predictions,
@@ -26,6 +27,8 @@ from llm_scheduler.api.routes import (
     stats,
     system,
     tasks,
+    tenants,
+    users,
 )
 from llm_scheduler.api.switch import Switch
 
@@ -53,6 +56,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     stats.router,
     history.router,
+    tenants.router,
+    users.router,
+    members.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

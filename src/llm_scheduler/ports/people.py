@@ -58,9 +58,7 @@ class PeopleMoves(Protocol):
         """How many of the tenant's tasks are not over."""
         ...
 
-    async def rows_of(
-        self, table: str, tenant_id: TenantId, after: int, limit: int
-    ) -> Sequence[Mapping[str, Any]]:
+    async def rows_of(self, table: str, tenant_id: TenantId, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """Rows of a table that has `id` and `tenant_id`, as they are, by id: for an export."""
         ...
 

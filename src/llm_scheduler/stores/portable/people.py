@@ -40,9 +40,7 @@ class PeopleCalls(Access):
         """By the index of tenant and status alone."""
         return await self._read(lambda reader: reader.value(tenants.UNFINISHED_OF, (tenant_id,))) or 0
 
-    async def rows_of(
-        self, table: str, tenant_id: TenantId, after: int, limit: int
-    ) -> Sequence[Mapping[str, Any]]:
+    async def rows_of(self, table: str, tenant_id: TenantId, after: int, limit: int) -> Sequence[Mapping[str, Any]]:
         """A page of a table that is exported as it is."""
         if table not in EXPORTED:
             raise ValueError(f"{table} is not exported so")

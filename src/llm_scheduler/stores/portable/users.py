@@ -32,9 +32,7 @@ OTHER_ADMINS: Final = "SELECT COUNT(*) FROM users WHERE is_admin = 1 AND state =
 MEMBER: Final = "SELECT role FROM memberships WHERE tenant_id = ? AND user_id = ?"
 END_LOGINS: Final = "UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL"
 DROP_MEMBER: Final = "DELETE FROM memberships WHERE tenant_id = ? AND user_id = ?"
-REVOKE_THERE: Final = (
-    "UPDATE api_keys SET revoked_at = ? WHERE tenant_id = ? AND user_id = ? AND revoked_at IS NULL"
-)
+REVOKE_THERE: Final = "UPDATE api_keys SET revoked_at = ? WHERE tenant_id = ? AND user_id = ? AND revoked_at IS NULL"
 DROP_USER: Final = (
     "DELETE FROM memberships WHERE user_id = ?",
     "DELETE FROM api_keys WHERE user_id = ?",
