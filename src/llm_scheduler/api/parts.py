@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.domain.access import Permission
+from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -110,6 +112,11 @@ class Caller:
         self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
         self.tenant_id: TenantId = principal.tenant_id
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether figures are shown of the whole installation: to administrators, in its own tenant."""
+        return self.tenant_id == DEFAULT_TENANT and self.principal.may(Permission.SYSTEM_READ)
+
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""
         scope[_CALLER] = self
@@ -118,6 +125,18 @@ class Caller:
 def principal_in(scope: MutableMapping[str, Any]) -> Principal:
     """Who sent the request with that scope."""
     return cast("Caller", scope[_CALLER]).principal
+
+
+def check_model(scope: MutableMapping[str, Any]) -> None:
+    """Let pass whoever may use the model that the path names.
+
+    Raises:
+        ModelNotFoundError: the caller's key is for other models; to it there is none of that name.
+    """
+    caller = cast("Caller", scope[_CALLER])
+    allowed, name = caller.principal.allowed_models, scope["path_params"]["name"]
+    if allowed is not None and name not in allowed:
+        raise caller.parts.catalogue.not_found(name, caller.tenant_id, allowed)
 
 
 def caller_of(request: Request) -> Caller:
