@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.ports.people import Erased
 
-EXPORTED: Final = frozenset({"prices", "audit_log"})
+EXPORTED: Final = frozenset({"audit_log"})
 """Tables whose rows are asked for as they are."""
 
 
