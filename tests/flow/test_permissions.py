@@ -118,8 +118,10 @@ def leaked(acting: str, text: str) -> str | None:
 @pytest.mark.timeout(900)
 async def test_everybody_gets_exactly_what_is_theirs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     async with world(tmp_path) as made:
-        config = {"text": "of-default-config"}
-        await made.made(made.root(), "/api/v1/models", {"name": "shared", "type": "scripted", "config": config})
+        await made.made(made.root(), "/api/v1/models", {"name": "shared", "type": "scripted"})
+        # Never called: its answer would tell what its config says.
+        hidden = {"name": "hidden", "type": "scripted", "config": {"text": "of-default-config"}}
+        await made.made(made.root(), "/api/v1/models", hidden)
         for tenant in TENANTS:
             await made.made(made.root(tenant), "/api/v1/tasks", {"model": "shared", "input": f"of-{tenant}-input"})
         walk = Walk(made)

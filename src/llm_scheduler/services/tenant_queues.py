@@ -2,7 +2,8 @@
 
 Counted in the record now and then, and kept in between by what is submitted here. In one process no task too many is
 taken. Of several each knows what the others took as of its last count: together they take at most what the others took
-within `FRESH_S` too many. A refusal is never older than `RECOUNT_S`.
+within a count's life (`FRESH_S`, or twenty times as long as counting took) too many. A refusal goes by a count that is
+at most `RECOUNT_S` old. A task that is retried is not refused, and counts from the next count on.
 """
 
 from __future__ import annotations
