@@ -149,7 +149,8 @@ def _show_password(ctx: click.Context, user: dict[str, Any], text: str) -> None:
         return
     say(text)
     if user["initial_password"] is not None:
-        say(f"Password, shown only now, to be changed at the first sign-in: {user['initial_password']}")
+        say("The password, shown only now, to be changed at the first sign-in:")
+        click.echo(user["initial_password"])
 
 
 def _memberships(user: dict[str, Any]) -> str:

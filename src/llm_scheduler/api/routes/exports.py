@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     Lines = AsyncIterator[tuple[str, dict[str, Any]]]
 
 router: Final = APIRouter(route_class=DirectRoute)
-PAGE: Final = 50
-"""Tasks that are held at once: each may have megabytes."""
+_PAGE_BYTES: Final = 500_000
+"""So much of tasks is read at once, about: a row is a few copies in memory while it passes."""
+_FIRST_PAGE: Final = 5
+_MOST_TASKS: Final = 200
 _AUDIT_PAGE: Final = 500
 _NDJSON: Final = "application/x-ndjson"
 
@@ -45,10 +47,10 @@ _NDJSON: Final = "application/x-ndjson"
     **operation(Tag.ACCESS, "Export your tenant", answers={200: "Lines."}, media=_NDJSON, problems=(404, 503)),
 )
 async def export_own(request: Request) -> RowStream:
-    """Everything that your tenant has, an object on each line; `kind` says what it is.
+    """Everything that your tenant has, an object on each line: `{"kind": …, "row": {…}}`.
 
-    `tenant`, `member`, `key` (never the key itself), `model` (secrets masked), `budget`, `price`, `task` (with its
-    attempts and log lines), `audit`. The last line is `{"rows": N}`: without it the answer was cut off.
+    Kinds: `tenant`, `member`, `key` (never the key itself), `model` (secrets masked), `budget`, `price`, `task` (with
+    its attempts and log lines), `audit`. The last line is `{"rows": N}`: without it the answer was cut off.
     """
     caller = caller_of(request)
     no_query(request)
@@ -70,7 +72,7 @@ async def _written(lines: Lines) -> AsyncGenerator[bytes, None]:
     rows = 0
     async for kind, values in lines:
         rows += 1
-        yield orjson.dumps({"kind": kind, **values}, option=orjson.OPT_APPEND_NEWLINE)
+        yield orjson.dumps({"kind": kind, "row": values}, option=orjson.OPT_APPEND_NEWLINE)
     yield orjson.dumps({"rows": rows}, option=orjson.OPT_APPEND_NEWLINE)
 
 
@@ -96,15 +98,18 @@ async def _lines(caller: Caller, tenant: Tenant) -> Lines:
 
 
 async def _tasks(caller: Caller, tenant: Tenant) -> AsyncIterator[WholeTask]:
-    """All, oldest first, a page at a time."""
+    """All, oldest first, a page at a time; the next one has as many as will be about as large as one should be."""
     cursor: str | None = None
+    limit = _FIRST_PAGE
     while True:
-        found = await caller.parts.store.tasks(
-            TaskFilter(tenant_id=tenant.id), limit=PAGE, cursor=cursor, is_ascending=True
-        )
-        for task in await caller.parts.store.whole([task.id for task in found.items]):
-            yield task
-        cursor = found.next_cursor
+        where = TaskFilter(tenant_id=tenant.id)
+        found = await caller.parts.store.tasks(where, limit=limit, cursor=cursor, is_ascending=True)
+        size = sum(len(task.input) + len(task.raw or task.output or "") for task in found.items)
+        cursor, ids = found.next_cursor, [task.id for task in found.items]
+        limit = max(1, min(2 * limit, _MOST_TASKS, _PAGE_BYTES * len(ids) // (size + 1)))
+        del found
+        for whole in await caller.parts.store.whole(ids):
+            yield whole
         if cursor is None:
             return
 
