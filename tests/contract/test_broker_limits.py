@@ -109,6 +109,58 @@ async def test_a_tenants_limit_holds_in_each_lane_by_itself(scene: Scene) -> Non
     assert sorted(await scene.ids(9, LANE, OTHER)) == [0, 10]
 
 
+async def test_a_tenant_has_a_limit_of_its_own_in_one_lane(scene: Scene) -> None:
+    await scene.open(rules(), rules(lane=OTHER))
+    await scene.broker.set_lane_limit(LANE, TenantId(1), 1)
+    await scene.enqueue(*(task(number) for number in range(3)))
+    await scene.enqueue(*(task(number, lane=OTHER) for number in range(10, 13)), task(20, tenant=2))
+
+    assert sorted(await scene.ids(9, LANE, OTHER)) == [0, 10, 11, 12, 20]
+
+
+@pytest.mark.parametrize(("wide", "own"), [(1, 2), (2, 1), (1, None), (None, 1)])
+async def test_of_a_tenants_two_limits_in_a_lane_the_lower_one_counts(
+    scene: Scene, wide: int | None, own: int | None
+) -> None:
+    """Also where the lane, its rules and what waits came later."""
+    await scene.broker.set_lane_limit(LANE, TenantId(1), own)
+    await scene.broker.set_tenant_limit(TenantId(1), wide)
+    await scene.open()
+    await scene.enqueue(*(task(number) for number in range(4)))
+
+    assert await scene.ids(9) == [0]
+
+
+async def test_another_limit_in_a_lane_is_in_force_at_once(scene: Scene) -> None:
+    await scene.open()
+    await scene.enqueue(*(task(number) for number in range(6)))
+    await scene.broker.set_lane_limit(LANE, TenantId(1), 0)
+    assert await scene.ask() == ((), None)
+
+    await scene.broker.set_lane_limit(LANE, TenantId(1), 2)
+    assert await scene.ids(9) == [0, 1]
+
+    await scene.broker.set_tenant_limit(TenantId(1), 3)
+    await scene.broker.set_lane_limit(LANE, TenantId(1), None)
+    assert await scene.ids(9) == [2]
+
+
+async def test_a_lane_that_only_has_a_tenants_limit_is_not_known(scene: Scene) -> None:
+    await scene.broker.set_lane_limit(LANE, TenantId(1), 1)
+
+    assert await scene.broker.depths() == []
+
+
+async def test_a_dropped_lane_takes_the_limits_in_it_along(scene: Scene) -> None:
+    await scene.open()
+    await scene.broker.set_lane_limit(LANE, TenantId(1), 0)
+    await scene.broker.drop_lane(LANE)
+    await scene.open()
+    await scene.enqueue(task(1))
+
+    assert await scene.ids() == [1]
+
+
 async def test_another_tenant_limit_is_in_force_at_once(scene: Scene) -> None:
     await scene.open()
     await scene.enqueue(*(task(number) for number in range(6)))

@@ -54,6 +54,7 @@ EVENTS: dict[str, Callable[[Scene], Awaitable[object]]] = {
     "release": lambda scene: scene.broker.release([Release(running_claim())]),
     "rules": lambda scene: scene.open(rules(max_workers=2)),
     "tenant limit": lambda scene: scene.broker.set_tenant_limit(TenantId(1), 9),
+    "lane limit": lambda scene: scene.broker.set_lane_limit(LANE, TenantId(1), 9),
     "removal of the head": lambda scene: scene.broker.remove(LANE, [TaskId(2)]),
     "slot dropped": lambda scene: scene.broker.reconcile([], [], [(LANE, TaskId(1))]),
     "entry mended": lambda scene: scene.broker.reconcile([task(3)], [], []),

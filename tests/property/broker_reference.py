@@ -83,6 +83,7 @@ class ReferenceBroker:
         self.clock = clock
         self.rules: dict[int, LaneRules] = {}
         self.tenant_limits: dict[int, int] = {}
+        self.lane_limits: dict[tuple[int, int], int] = {}
         self.entries: list[Entry] = []
         self.running: list[Running] = []
         self.claims: dict[int, int] = {}
@@ -127,7 +128,14 @@ class ReferenceBroker:
             self.tenant_limits[tenant] = max_workers
         self._activate()
 
+    def set_lane_limit(self, lane: ModelId, tenant: TenantId, max_workers: int | None) -> None:
+        self.lane_limits.pop((lane, tenant), None)
+        if max_workers is not None:
+            self.lane_limits[lane, tenant] = max_workers
+        self._activate()
+
     def drop_lane(self, lane: ModelId) -> None:
+        self.lane_limits = {key: most for key, most in self.lane_limits.items() if key[0] != lane}
         self.entries = [one for one in self.entries if one.lane != lane]
         self.running = [one for one in self.running if one.slot.lane != lane]
         for key in [key for key in self.gates if key[0] == lane]:
@@ -174,7 +182,8 @@ class ReferenceBroker:
 
     def is_full(self, lane: int, tenant: int) -> bool:
         held = sum(1 for one in self.running if (one.slot.lane, one.slot.tenant_id) == (lane, tenant))
-        return tenant in self.tenant_limits and held >= self.tenant_limits[tenant]
+        limits = self.tenant_limits.get(tenant), self.lane_limits.get((lane, tenant))
+        return any(most is not None and held >= most for most in limits)
 
     def _activate(self) -> None:
         """Shares that may take turns now and could not before start no earlier than their band's time."""

@@ -189,6 +189,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.set_rules,
             self.open_lanes,
             self.set_tenant_limit,
+            self.set_lane_limit,
             self.throttle,
             self.remove,
             self.reconcile,
@@ -232,6 +233,10 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def set_tenant_limit(self, draw: Random) -> None:
         self.both("set_tenant_limit", draw.choice(TENANTS), draw.choice((None, 0, 1, 2, 5)))
+
+    def set_lane_limit(self, draw: Random) -> None:
+        limit = draw.choice((None, 0, 1, 2, 5))
+        self.both("set_lane_limit", draw.choice(LANES), draw.choice(TENANTS), limit)
 
     def throttle(self, draw: Random) -> None:
         self.both("throttle", draw.choice(LANES), draw.choice((0, 100, 5_000)), draw.choice((None, *GATES)))

@@ -42,6 +42,15 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.TenantNotFoundError: 404,
+    errors.TenantNameTakenError: 409,
+    errors.TenantInUseError: 409,
+    errors.UserNotFoundError: 404,
+    errors.MemberNotFoundError: 404,
+    errors.UsernameTakenError: 409,
+    errors.LastAdminError: 409,
+    errors.SharedModelError: 403,
+    errors.ImposedBudgetError: 403,
+    errors.TenantQueueFullError: 429,
     errors.UnsealError: 503,
 }
 """Every class of the tree, named; a test demands a row for each."""

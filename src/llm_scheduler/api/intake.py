@@ -19,6 +19,7 @@ from llm_scheduler.domain.errors import (
     InvalidInputError,
     ModelNotFoundError,
     QueueFullError,
+    TenantQueueFullError,
 )
 
 if TYPE_CHECKING:
@@ -56,11 +57,14 @@ class Intake:
     def __init__(self, caller: Caller, key: str | None, *, is_atomic: bool, is_dry: bool = False) -> None:
         self._is_dry = is_dry
         self._submissions, self._tenant_id = caller.parts.submissions, caller.tenant_id
+        self._allowed = caller.principal.allowed_models
         self._key, self._is_atomic = key, is_atomic
         self._waiting: list[Numbered] = []
         self._commit: asyncio.Task[None] | None = None
         self._full: set[ModelId] = set()
-        self._is_any_full = False
+        self._full_code: str | None = None
+        """Why a line was refused for want of room."""
+        self._is_tenant_full = False
         self.accepted = self.repeated = self.rejected_total = 0
         self.rejected: list[dict[str, object]] = []
         self.first_id: TaskId | None = None
@@ -69,7 +73,12 @@ class Intake:
     @property
     def is_full(self) -> bool:
         """Whether a line was refused for want of room."""
-        return self._is_any_full
+        return self._full_code is not None
+
+    @property
+    def full_code(self) -> str:
+        """The code of such a refusal: of the queue, or of the tenant."""
+        return self._full_code or QueueFullError.code
 
     def add_text(self, line: int, text: bytes) -> None:
         """Take one line of a stream; a bad one is noted."""
@@ -89,7 +98,7 @@ class Intake:
             body = TaskBody.model_validate(value)
             if self._key is not None and body.idempotency_key is None:
                 body.idempotency_key = f"{self._key}:{line}"
-            task = self._submissions.check(body, self._tenant_id)
+            task = self._submissions.check(body, self._tenant_id, self._allowed)
         except ValidationError as error:
             where = field_errors(error, TaskBody)
             shown = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in where)
@@ -155,11 +164,12 @@ class Intake:
 
     async def _record(self, batch: Sequence[Numbered]) -> None:
         """Submit; halve a batch that is refused as a whole until the lines to blame stand alone."""
-        able = [item for item in batch if item.task.model_id not in self._full]
-        if len(able) < len(batch):
-            for item in batch:
-                if item.task.model_id in self._full:
-                    self.reject(item.line, QueueFullError.code, "The queue is full; send this line again later.")
+        able: list[Numbered] = []
+        for item in batch:
+            if self._is_tenant_full or item.task.model_id in self._full:
+                self.reject(item.line, self.full_code, "The queue is full; send this line again later.")
+            else:
+                able.append(item)
         if not able:
             return
         try:
@@ -173,7 +183,8 @@ class Intake:
             self.reject(able[0].line, error.code, str(error))
             if isinstance(error, QueueFullError):
                 self._full.add(able[0].task.model_id)
-                self._is_any_full = True
+                self._full_code = error.code
+                self._is_tenant_full = self._is_tenant_full or isinstance(error, TenantQueueFullError)
 
     async def _submit(self, batch: Sequence[Numbered]) -> None:
         stored = await self._submissions.submit([item.task for item in batch])

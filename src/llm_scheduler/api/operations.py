@@ -11,7 +11,7 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from llm_scheduler.api.errors import TITLES
-from llm_scheduler.api.parts import principal_in
+from llm_scheduler.api.parts import check_model, principal_in
 from llm_scheduler.api.permissions import NEEDS, check
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 SCHEMAS: Final = "#/components/schemas/"
+MODEL_PATH: Final = "/api/v1/models/{name:path}"
+"""Routes that begin so are about the model of that name."""
 _ALWAYS: Final = (401, 403, 422, 500)
 _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
@@ -31,6 +33,9 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
+    "tenant": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the tenant."},
+    "username": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the user."},
+    "account": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the service account."},
     "budget": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the budget."},
 }
 _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -51,6 +56,7 @@ class Tag(StrEnum):
     DEAD_LETTERS = "Dead letters"
     MODELS = "Models"
     MONEY = "Money"
+    ACCESS = "Access"
     STATS = "Statistics"
     SYSTEM = "System"
 
@@ -60,6 +66,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.DEAD_LETTERS: "Failed tasks that nobody will try again by itself: requeue or discard them.",
     Tag.MODELS: "Where calls go, and the limits they go within.",
     Tag.MONEY: "What calls cost, and how much may be spent.",
+    Tag.ACCESS: "Tenants, users, and who may do what.",
     Tag.STATS: "Figures for people and dashboards.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
@@ -78,9 +85,12 @@ class DirectRoute(APIRoute):
         endpoint = self.endpoint
         # One need for a path's methods: each route of ours has one method.
         need = NEEDS.get((next(iter(self.methods or ())), self.path))
+        names_model = self.path.startswith(MODEL_PATH)
 
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
             check(principal_in(scope), need)
+            if names_model:
+                check_model(scope)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 

@@ -6,6 +6,8 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.domain.access import Permission
+from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ if TYPE_CHECKING:
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
+    from llm_scheduler.services.tenants import Tenants
+    from llm_scheduler.services.users import Users
 
 MAX_BODY_BYTES: Final = 10 * 1024 * 1024
 MAX_BULK_LINES: Final = 100_000
@@ -58,6 +62,8 @@ class AccessParts:
 
     door: Door
     directory: Directory
+    tenants: Tenants
+    users: Users
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,11 @@ class Caller:
         self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
         self.tenant_id: TenantId = principal.tenant_id
 
+    @property
+    def sees_all(self) -> bool:
+        """Whether figures are shown of the whole installation: to administrators, in its own tenant."""
+        return self.tenant_id == DEFAULT_TENANT and self.principal.may(Permission.SYSTEM_READ)
+
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""
         scope[_CALLER] = self
@@ -121,6 +132,18 @@ class Caller:
 def principal_in(scope: MutableMapping[str, Any]) -> Principal:
     """Who sent the request with that scope."""
     return cast("Caller", scope[_CALLER]).principal
+
+
+def check_model(scope: MutableMapping[str, Any]) -> None:
+    """Let pass whoever may use the model that the path names.
+
+    Raises:
+        ModelNotFoundError: the caller's key is for other models; to it there is none of that name.
+    """
+    caller = cast("Caller", scope[_CALLER])
+    allowed, name = caller.principal.allowed_models, scope["path_params"]["name"]
+    if allowed is not None and name not in allowed:
+        raise caller.parts.catalogue.not_found(name, caller.tenant_id, allowed)
 
 
 def caller_of(request: Request) -> Caller:

@@ -21,6 +21,7 @@ from llm_scheduler.api.routes import (
     explain,
     exports,
     history,
+    members,
     models,
     plugins,
     predictions,
@@ -28,7 +29,10 @@ from llm_scheduler.api.routes import (
     series,
     stats,
     system,
+    task_export,
     tasks,
+    tenants,
+    users,
 )
 from llm_scheduler.api.switch import Switch
 
@@ -45,7 +49,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     bulk.router,
     actions.router,
     explain.router,
-    exports.router,
+    task_export.router,
     tasks.router,
     events.router,
     dead_letters.router,
@@ -58,6 +62,10 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     series.router,
     stats.router,
     history.router,
+    exports.router,
+    tenants.router,
+    users.router,
+    members.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

@@ -46,6 +46,7 @@ from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
+from llm_scheduler.services.tenants import REMOVAL
 from llm_scheduler.services.upkeep import Upkeep
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
 from llm_scheduler.workers.heartbeat import Heartbeat
@@ -98,7 +99,7 @@ class Installation(Adapters):
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
-        self.access = make_access(self.store, self.catalogue, self.clock, keys)
+        self.access = make_access(self.store, self.catalogue, self.clock, keys, self.models, self.broker)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -181,6 +182,7 @@ class Installation(Adapters):
 
     def _add_sweeps(self) -> None:
         """What the leader does now and then beside the loops' own steps."""
+        self.actions.others[REMOVAL] = self.access.tenants.removed
         self.loops.also(_HELD_EVERY_S, self.budgets.release)
         self.loops.also(_BUDGETS_EVERY_S, self.budgets.check)
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)

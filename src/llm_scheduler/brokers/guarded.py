@@ -65,7 +65,7 @@ class GuardedBroker:
         self._entering: list[Entry] = []
         self._releases: deque[Release] = deque(maxlen=RELEASES_KEPT)
         self._rules: dict[ModelId, LaneRules] = {}
-        self._limits: dict[TenantId, int | None] = {}
+        self._limits: dict[tuple[TenantId, ModelId | None], int | None] = {}
         self._throttles: dict[tuple[ModelId, str | None], float] = {}
         self._paces: dict[tuple[ModelId, str | None], dict[Unit, tuple[Pace, float]]] = {}
         self._dropped: dict[ModelId, None] = {}
@@ -87,12 +87,19 @@ class GuardedBroker:
 
     async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
         """Limit a tenant, now or when the index is back."""
-        self._limits[tenant_id] = max_workers
+        self._limits[tenant_id, None] = max_workers
+        await self._resend()
+
+    async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
+        """Limit a tenant in one lane, now or when the index is back."""
+        self._limits[tenant_id, lane] = max_workers
         await self._resend()
 
     async def drop_lane(self, lane: ModelId) -> None:
         """Forget the lane, now or when the index is back."""
         self._rules.pop(lane, None)
+        for limit in [limit for limit in self._limits if limit[1] == lane]:
+            del self._limits[limit]
         for kept in (self._throttles, self._paces):
             for key in [key for key in kept if key[0] == lane]:
                 del kept[key]
@@ -261,10 +268,7 @@ class GuardedBroker:
         for lane in tuple(self._dropped):
             await self._watched(self._inner.drop_lane(lane))
             self._dropped.pop(lane, None)
-        for tenant_id, most in tuple(self._limits.items()):
-            await self._watched(self._inner.set_tenant_limit(tenant_id, most))
-            if self._limits.get(tenant_id, most) == most:
-                self._limits.pop(tenant_id, None)
+        await self._send_limits()
         rules = tuple(self._rules.values())
         if rules:
             await self._watched(self._inner.set_rules(rules))
@@ -278,6 +282,16 @@ class GuardedBroker:
                 del self._throttles[gate]
         for gate in tuple(self._paces):
             await self._send_paces(gate)
+
+    async def _send_limits(self) -> None:
+        for limit, most in tuple(self._limits.items()):
+            tenant_id, lane = limit
+            if lane is None:
+                await self._watched(self._inner.set_tenant_limit(tenant_id, most))
+            else:
+                await self._watched(self._inner.set_lane_limit(lane, tenant_id, most))
+            if self._limits.get(limit, most) == most:
+                self._limits.pop(limit, None)
 
     async def _send_paces(self, gate: tuple[ModelId, str | None]) -> None:
         kept = self._paces.pop(gate)

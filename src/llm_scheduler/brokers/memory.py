@@ -37,6 +37,7 @@ class MemoryBroker:
         self._clock = clock
         self._lanes: dict[ModelId, Lane] = {}
         self._tenant_limits: dict[TenantId, int] = {}
+        self._lane_limits: dict[ModelId, dict[TenantId, int]] = {}
         self._bell = Bell()
         self._turn = 0
 
@@ -50,6 +51,7 @@ class MemoryBroker:
     async def drop_lane(self, lane: ModelId) -> None:
         """Forget the lane, what waits in it, its slots and its rules."""
         self._lanes.pop(lane, None)
+        self._lane_limits.pop(lane, None)
 
     async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
         """At most so many slots of each lane at once for this tenant; None = no limit."""
@@ -58,16 +60,29 @@ class MemoryBroker:
         else:
             self._tenant_limits[tenant_id] = max_workers
         for lane in self._lanes.values():
-            lane.limit_tenant(tenant_id, max_workers)
+            lane.limit_tenant(tenant_id, self._limit(lane.id, tenant_id))
+        self._bell.ring()
+
+    async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of this lane, beside the tenant's limit for each."""
+        limits = self._lane_limits.setdefault(lane, {})
+        if max_workers is None:
+            limits.pop(tenant_id, None)
+        else:
+            limits[tenant_id] = max_workers
+        if not limits:
+            del self._lane_limits[lane]
+        if lane in self._lanes:
+            self._lanes[lane].limit_tenant(tenant_id, self._limit(lane, tenant_id))
         self._bell.ring()
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:
         """Add waiting tasks; one that waits or holds a slot already is left as it is."""
-        limits, lanes = self._tenant_limits, self._lanes
+        lanes = self._lanes
         is_news = False
         for entry in entries:
             lane = lanes.get(entry.lane) or self._lane(entry.lane)
-            if lane.add(entry, limits.get(entry.tenant_id)):
+            if lane.add(entry, self._limit(entry.lane, entry.tenant_id)):
                 is_news = True
         if is_news:
             self._bell.ring()
@@ -102,7 +117,8 @@ class MemoryBroker:
             if lane is not None and lane.release(one, now):
                 is_news = True
                 if one.back is not None:
-                    self._lane(one.back.lane).add(one.back, self._tenant_limits.get(one.back.tenant_id))
+                    back = one.back
+                    self._lane(back.lane).add(back, self._limit(back.lane, back.tenant_id))
         if is_news:
             self._bell.ring()
 
@@ -129,11 +145,11 @@ class MemoryBroker:
         absent: Sequence[tuple[ModelId, TaskId]],
     ) -> int:
         """Mend towards the record: first drop what is absent, then adopt what runs, then add what waits."""
-        limits, now = self._tenant_limits, self._now()
+        now, limit = self._now(), self._limit
         mended: list[ModelId] = []
         mended += [lane for lane, task_id in absent if lane in self._lanes and self._lanes[lane].forget(task_id, now)]
-        mended += [one.lane for one in running if self._lane(one.lane).adopt(one, limits.get(one.tenant_id), now)]
-        mended += [one.lane for one in waiting if self._lane(one.lane).mend(one, limits.get(one.tenant_id))]
+        mended += [one.lane for one in running if self._lane(one.lane).adopt(one, limit(one.lane, one.tenant_id), now)]
+        mended += [one.lane for one in waiting if self._lane(one.lane).mend(one, limit(one.lane, one.tenant_id))]
         if mended:
             self._bell.ring()
         return len(mended)
@@ -209,6 +225,13 @@ class MemoryBroker:
 
     def _now(self) -> Instant:
         return Instant(self._clock.now(), round(self._clock.monotonic_s() * 1_000_000))
+
+    def _limit(self, lane: ModelId, tenant_id: TenantId) -> int | None:
+        """Slots of the lane that the tenant may hold: the lower of its two limits."""
+        wide, own = self._tenant_limits.get(tenant_id), None
+        if self._lane_limits:
+            own = self._lane_limits.get(lane, {}).get(tenant_id)
+        return wide if own is None or (wide is not None and wide < own) else own
 
     def _lane(self, lane: ModelId) -> Lane:
         known = self._lanes.get(lane)

@@ -51,6 +51,8 @@ class Budget:
     told_percent: int = 0
     created_at: Millis = EPOCH
     updated_at: Millis = EPOCH
+    imposed: bool = False
+    """An administrator set it: nobody else changes it."""
 
     def covers(self, model_id: ModelId, key_id: int | None) -> bool:
         """Whether a call of the tenant counts here."""

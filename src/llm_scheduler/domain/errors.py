@@ -179,6 +179,20 @@ class QueueFullError(SchedulerError):
         self.limit, self.retry_after_s = limit, retry_after_s
 
 
+class TenantQueueFullError(QueueFullError):
+    """The tenant has as many unfinished tasks as it may: try again later."""
+
+    code = "tenant_queue_full"
+
+    def __init__(self, known: int, limit: int, wanted: int, retry_after_s: int) -> None:
+        SchedulerError.__init__(
+            self,
+            f"The tenant has {known} tasks that are not over, and may have {limit}; {wanted} more do not fit. "
+            f"Try again in {retry_after_s} s.",
+        )
+        self.known, self.limit, self.retry_after_s = known, limit, retry_after_s
+
+
 class WaitTooLongError(SchedulerError):
     """The task would wait longer than its class may: try again later, or elsewhere."""
 
@@ -247,6 +261,78 @@ class TenantNotFoundError(NotFoundError):
 
     def __init__(self, name: str) -> None:
         super().__init__(f"There is no tenant '{name[:100]}' that you belong to.")
+
+
+class TenantNameTakenError(ConflictError):
+    """Another tenant has that name."""
+
+    code = "tenant_name_taken"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"A tenant named '{name}' exists already; choose another name.")
+
+
+class TenantInUseError(ConflictError):
+    """The tenant is not in a state in which it may be deleted, resumed or suspended."""
+
+    code = "tenant_in_use"
+
+
+class UserNotFoundError(NotFoundError):
+    """No such user, or none that the caller may see."""
+
+    code = "user_not_found"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"There is no user '{username[:100]}'.")
+
+
+class MemberNotFoundError(NotFoundError):
+    """The user does not belong to the tenant."""
+
+    code = "member_not_found"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"'{username[:100]}' does not belong to this tenant.")
+
+
+class UsernameTakenError(ConflictError):
+    """Another user has that name."""
+
+    code = "username_taken"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"A user named '{username}' exists already; choose another name.")
+
+
+class LastAdminError(ConflictError):
+    """Nobody would be left who runs the installation."""
+
+    code = "last_admin"
+
+    def __init__(self, username: str) -> None:
+        super().__init__(f"'{username}' is the last administrator; make somebody else one first.")
+
+
+class SharedModelError(ForbiddenError):
+    """The model is the installation's: it may be called, not changed."""
+
+    code = "shared_model"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Model '{name}' is the installation's; only an administrator changes it. A model of your own may have "
+            "the same name, and goes first then."
+        )
+
+
+class ImposedBudgetError(ForbiddenError):
+    """An administrator set the budget: only one may change it."""
+
+    code = "imposed_budget"
+
+    def __init__(self, name: str) -> None:
+        super().__init__(f"Budget '{name}' was set by an administrator; only an administrator changes it.")
 
 
 class UnsealError(SchedulerError):

@@ -211,6 +211,13 @@ class Broker(Protocol):
         """At most so many slots of each lane at once for this tenant; None = no limit."""
         ...
 
+    async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of this lane, beside the tenant's limit for each; the lower one counts.
+
+        It goes with the lane.
+        """
+        ...
+
     async def enqueue(self, entries: Sequence[Entry]) -> None:
         """Add waiting tasks; one that waits or holds a slot already is left as it is."""
         ...

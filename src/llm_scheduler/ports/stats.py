@@ -11,18 +11,25 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
-    from llm_scheduler.domain.ids import Millis
+    from llm_scheduler.domain.ids import Millis, TenantId
+    from llm_scheduler.ports.broker import LaneDepth
 
 
 class StatsReads(HistoryReads, SeriesReads, Protocol):
     """Figures."""
 
-    async def recent(self, window_s: int) -> Recent:
-        """The last `window_s` seconds."""
+    async def recent(self, window_s: int, tenant_id: TenantId | None = None) -> Recent:
+        """The last `window_s` seconds, of one tenant or of all."""
         ...
 
-    async def usage(self, group_by: str, since: Millis | None, until: Millis | None) -> Sequence[UsageRow]:
-        """Tokens and cost by `model`, `tenant` or `day`."""
+    async def usage(
+        self, group_by: str, since: Millis | None, until: Millis | None, tenant_id: TenantId | None = None
+    ) -> Sequence[UsageRow]:
+        """Tokens and cost by `model`, `tenant` or `day`, of one tenant or of all."""
+        ...
+
+    async def queues(self, tenant_id: TenantId) -> Sequence[LaneDepth]:
+        """What waits and runs of one tenant by model, without costs; bands are priorities here."""
         ...
 
     async def days(self, first: str, last: str) -> Sequence[DayStats]:

@@ -13,7 +13,7 @@ from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.status import TERMINAL, WAITING, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import TaskId
     from llm_scheduler.ports.promises import ActionProgress
@@ -41,6 +41,8 @@ class Actions:
     def __init__(self, store: Store, tasks: Tasks, parse: Callable[[str], TaskFilter]) -> None:
         self._store, self._tasks, self._parse = store, tasks, parse
         self._jobs: set[asyncio.Task[None]] = set()
+        self.others: dict[str, Callable[[ActionProgress], AsyncIterator[int]]] = {}
+        """Actions that are not about a filter's tasks: each gives how much it has done, step by step."""
 
     async def begin(self, action: str, filter_json: str, priority: int | None = None) -> ActionProgress:
         """Record the action and start it; `filter_json` is the caller's filter, checked already."""
@@ -76,13 +78,26 @@ class Actions:
         job.add_done_callback(self._jobs.discard)
 
     async def _run(self, progress: ActionProgress) -> None:
+        walk = self._follow if progress.action in self.others else self._walk
         while True:
             try:
-                return await self._walk(progress)
+                return await walk(progress)
             except StoreUnavailableError as error:
                 # Every page may be repeated safely: begin again once the record is back.
                 _log.warning("action_waits", action=progress.action, id=progress.id, error=str(error))
                 await asyncio.sleep(_AFTER_FAULT_S)
+
+    async def _follow(self, progress: ActionProgress) -> None:
+        done = progress.changed
+        try:
+            async for count in self.others[progress.action](progress):
+                done += count
+                await self._store.save_action(progress.id, seen=done, changed=done, status="running")
+            await self._store.save_action(progress.id, seen=done, changed=done, status="completed")
+        except StoreUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the outermost place of a job, logged
+            await self._failed(progress, (done, done), error)
 
     async def _walk(self, progress: ActionProgress) -> None:
         seen, changed = 0, 0
@@ -102,9 +117,13 @@ class Actions:
         except StoreUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - the outermost place of a job, logged
-            _log.exception("action_failed", action=progress.action, id=progress.id)
-            reason = str(error) if isinstance(error, SchedulerError) else "internal error; see the log"
-            await self._store.save_action(progress.id, seen=seen, changed=changed, status="failed", error=reason)
+            await self._failed(progress, (seen, changed), error)
+
+    async def _failed(self, progress: ActionProgress, counts: tuple[int, int], error: Exception) -> None:
+        _log.error("action_failed", action=progress.action, id=progress.id, exc_info=error)
+        reason = str(error) if isinstance(error, SchedulerError) else "internal error; see the log"
+        seen, changed = counts
+        await self._store.save_action(progress.id, seen=seen, changed=changed, status="failed", error=reason)
 
     async def _apply(self, progress: ActionProgress, ids: Sequence[TaskId]) -> int:
         if not ids:

@@ -13,7 +13,7 @@ import orjson
 import structlog
 
 from llm_scheduler.domain.budget import FULL_PERCENT, Budget, Period, PriceRow
-from llm_scheduler.domain.errors import BudgetNotFoundError, PriceNotFoundError
+from llm_scheduler.domain.errors import BudgetNotFoundError, ImposedBudgetError, PriceNotFoundError
 from llm_scheduler.domain.money import Rates
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.feed import TaskChanged
@@ -158,6 +158,18 @@ class Budgets:
         added = await self._store.add_budget(budget)
         await self._changed()
         return added
+
+    async def changeable(self, name: str, tenant_id: TenantId, *, is_admin: bool) -> Budget:
+        """One, to be changed, topped up or removed by an administrator or another.
+
+        Raises:
+            BudgetNotFoundError: there is none of that name.
+            ImposedBudgetError: an administrator set it, and this is none.
+        """
+        budget = await self.get(name, tenant_id)
+        if budget.imposed and not is_admin:
+            raise ImposedBudgetError(name)
+        return budget
 
     async def change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Budget:
         """Change some fields; whoever fits now goes on.

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from llm_scheduler.services.backlogs import Backlogs
 
 _log = structlog.get_logger(__name__)
+_MOST_NAMED: Final = 20
+"""Models that an error lists."""
 _SERVICE_DRIFT: Final = 0.1
 """An expected service time that has moved by less than this share leaves contexts as they are."""
 
@@ -55,6 +57,8 @@ class Catalogue:
         self._by_name: dict[tuple[TenantId, str], Model] = {}
         self._strategies: dict[ModelId, Strategy] = {}
         self._tenants: dict[TenantId, Tenant] = {DEFAULT_TENANT: Tenant(DEFAULT_TENANT, "default")}
+        self._allowed: dict[TenantId, frozenset[str]] = {}
+        """Names of models, of tenants that may not call every one."""
         self._contexts: dict[ModelId, dict[TenantId, PlacementContext]] = {}
         self.backlogs: Backlogs | None = None
         """Without them every tenant counts as one that has nothing waiting."""
@@ -74,6 +78,8 @@ class Catalogue:
         for model in models:
             self.put(model)
         self._tenants = {tenant.id: tenant for tenant in tenants}
+        bounded = ((tenant.id, tenant.quotas.allowed_models) for tenant in self._tenants.values())
+        self._allowed = {tenant_id: frozenset(names) for tenant_id, names in bounded if names is not None}
         self._contexts.clear()
 
     def put(self, model: Model) -> None:
@@ -155,10 +161,32 @@ class Catalogue:
             ModelNotFoundError: there is none; the error lists those there are.
         """
         model = self._by_name.get((tenant_id, name)) or self._by_name.get((DEFAULT_TENANT, name))
-        if model is None:
-            known = sorted({key[1] for key in self._by_name if key[0] in (tenant_id, DEFAULT_TENANT)})
-            raise ModelNotFoundError(name, tuple(known[:20]))
+        if model is None or not self.allows(tenant_id, name):
+            raise self.not_found(name, tenant_id)
         return model
+
+    def not_found(self, name: str, tenant_id: TenantId, allowed: frozenset[str] | None = None) -> ModelNotFoundError:
+        """What to say instead, with names of some that there are."""
+        known = tuple(model.name for model in self.visible(tenant_id, allowed))
+        return ModelNotFoundError(name, known[:_MOST_NAMED])
+
+    def visible(self, tenant_id: TenantId, allowed: frozenset[str] | None = None) -> list[Model]:
+        """What `named` gives for all names, or for those that are allowed, by name."""
+        return [
+            model
+            for model in self.models()
+            if (allowed is None or model.name in allowed)
+            and self.allows(tenant_id, model.name)
+            and (
+                model.tenant_id == tenant_id
+                or (model.tenant_id == DEFAULT_TENANT and (tenant_id, model.name) not in self._by_name)
+            )
+        ]
+
+    def allows(self, tenant_id: TenantId, name: str) -> bool:
+        """Whether the tenant's quotas let it call models of that name."""
+        allowed = self._allowed.get(tenant_id)
+        return allowed is None or name in allowed
 
     def by_id(self, model_id: ModelId) -> Model | None:
         """The model, if it still exists."""

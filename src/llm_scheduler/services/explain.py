@@ -10,6 +10,7 @@ from llm_scheduler.domain.model import ModelStatus
 from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.domain.tenant import TenantState
 from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import ModelId
     from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.task import Task
+    from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.ports.broker import Broker, Hold, LaneDepth, LaneState
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.store import Store
@@ -31,8 +33,8 @@ class Reason(NamedTuple):
     """One thing that a task waits for.
 
     `code`: `dependency`, `run_at`, `retry`, `budget`, `paused`, `no_worker`, `concurrency`, `requests`, `tokens`,
-    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `priority`, `order`,
-    `tenant_share`, `index_away`. `until` None: only an event ends it.
+    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `tenant_suspended`,
+    `priority`, `order`, `tenant_share`, `index_away`. `until` None: only an event ends it.
     """
 
     code: str
@@ -122,6 +124,7 @@ class Explaining:
         is_open_ended = (
             model.status is not ModelStatus.ACTIVE
             or is_closed
+            or "tenant_suspended" in said
             or "no_worker" in said
             or (must_wait and not self._has_pace(model))
         )
@@ -176,11 +179,16 @@ class Explaining:
         """What other tasks and the tenant's own bound have to do with it."""
         found: list[Reason] = []
         tenant = next((one for one in self._catalogue.tenants() if one.id == task.tenant_id), None)
-        if tenant is not None and tenant.max_workers is not None:
+        if tenant is not None and tenant.state is TenantState.SUSPENDED:
+            said = "Tenant suspended: nothing of it starts until an administrator resumes it."
+            found.append(Reason("tenant_suspended", said))
+        most = None if tenant is None else _most_running(tenant, model.name)
+        if most is not None:
             running = sum(one.tenant_id == task.tenant_id for one in await self._broker.slots(model.id))
-            if running >= tenant.max_workers:
-                said = f"The tenant runs {running} of at most {tenant.max_workers} calls of this model."
-                found.append(Reason("tenant_limit", said))
+            if running >= most:
+                found.append(
+                    Reason("tenant_limit", f"The tenant runs {running} of at most {most} calls of this model.")
+                )
         if earlier:
             found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority before it."))
         if ahead:
@@ -197,6 +205,11 @@ class Explaining:
 
     async def _is_unserved(self) -> bool:
         return all(session.role == "api" for session in await self._store.sessions())
+
+
+def _most_running(tenant: Tenant, model: str) -> int | None:
+    given = [most for most in (tenant.max_workers, tenant.quotas.model_workers.get(model)) if most is not None]
+    return min(given, default=None)
 
 
 def _waiting(task: Task) -> WaitingTask:

@@ -140,9 +140,16 @@ def _able(catalogue: Catalogue, name: str, task: Movable) -> Model | None:
 
 
 def check_names(
-    catalogue: Catalogue, tenant_id: TenantId, own: str, names: Sequence[str], task_type: str | None = None
+    catalogue: Catalogue,
+    tenant_id: TenantId,
+    own: str,
+    names: Sequence[str],
+    task_type: str | None = None,
+    allowed: frozenset[str] | None = None,
 ) -> None:
     """Refuse a list of fallback models that cannot be gone through; with a type, also models that do not take it.
+
+    `allowed`: names that the caller may use; others are as if they were not there.
 
     Raises:
         InvalidInputError: with `loc` ("fallback_models", i).
@@ -154,6 +161,8 @@ def check_names(
         if name == own or name in names[:number]:
             raise InvalidInputError(f"'{name}' stands here twice, or is the model itself; take it out.", *loc)
         try:
+            if allowed is not None and name not in allowed:
+                raise catalogue.not_found(name, tenant_id, allowed)
             model = catalogue.named(name, tenant_id)
         except ModelNotFoundError as error:
             raise InvalidInputError(f"{error} Register it before it is named as a fallback.", *loc) from error

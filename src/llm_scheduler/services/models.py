@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
-from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError, ModelChangedError
+from llm_scheduler.domain.errors import (
+    EndpointNotFoundError,
+    InvalidInputError,
+    ModelChangedError,
+    SharedModelError,
+)
 from llm_scheduler.domain.ids import EPOCH, ModelId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
 from llm_scheduler.scheduling.strategies.registry import checked_options
@@ -18,6 +23,7 @@ from llm_scheduler.services.effective import checked
 from llm_scheduler.services.fallback import check_names
 from llm_scheduler.services.opened import OpenProviders, Way
 from llm_scheduler.services.secrets import Secrets, merged
+from llm_scheduler.services.tenant_limits import TenantLimits
 from llm_scheduler.services.trial import tried
 
 if TYPE_CHECKING:
@@ -55,6 +61,7 @@ class Models:
         self._clock, self._cache = clock, cache
         self._secrets = Secrets(vault, catalogue)
         self._open = OpenProviders()
+        self._limits = TenantLimits(broker, catalogue)
         # A change is read, merged and written: two at once would lose one. And what a `load` has read must not
         # undo a change that was made while it read.
         self._changing = asyncio.Lock()
@@ -71,8 +78,7 @@ class Models:
             self._catalogue.replace(newest, found.tenants)
             self._open.keep(self._ways())
         await self._broker.set_rules([self._catalogue.rules(model) for model in self._catalogue.models()])
-        for tenant in self._catalogue.tenants():
-            await self._broker.set_tenant_limit(tenant.id, tenant.max_workers)
+        await self._limits.send()
 
     async def _configured(self) -> Configured:
         if self._cache is None:
@@ -118,6 +124,17 @@ class Models:
         """
         return self._catalogue.named(name, tenant_id)
 
+    def owned(self, name: str, tenant_id: TenantId) -> Model:
+        """One that the tenant may change: its own, not the installation's.
+
+        Raises:
+            ModelNotFoundError, SharedModelError: as their names say.
+        """
+        model = self.get(name, tenant_id)
+        if model.tenant_id != tenant_id:
+            raise SharedModelError(name)
+        return model
+
     def queued(self, model: Model) -> int:
         """Tasks that wait in its lane now."""
         return self._broker.waiting(model.id)
@@ -159,7 +176,7 @@ class Models:
         name) is merged, too. `endpoints` replaces them all; a masked secret stays that of the endpoint of this name.
 
         Raises:
-            ModelNotFoundError, InvalidInputError, NameTakenError: as their names say.
+            ModelNotFoundError, SharedModelError, InvalidInputError, NameTakenError: as their names say.
             ModelChangedError: other processes changed it again and again meanwhile.
         """
         return await self.edit(name, tenant_id, lambda _: changes)
@@ -176,7 +193,7 @@ class Models:
     async def _change(self, name: str, tenant_id: TenantId, edited: Callable[[Model], Mapping[str, Any]]) -> Model:
         """Merge into what is known here and write it, unless the record knows better."""
         async with self._changing:
-            before = self.get(name, tenant_id)
+            before = self.owned(name, tenant_id)
             before = replace(before, max_workers=self._catalogue.limit_of(before))
             fields = dict(edited(before))
             if "options" in fields:
@@ -227,6 +244,8 @@ class Models:
         Raises:
             InvalidInputError: with where and what to do.
         """
+        if not self._catalogue.allows(model.tenant_id, model.name):
+            raise InvalidInputError(f"The tenant's quotas allow no model named '{model.name}'.", "name")
         options = model.options
         check_names(self._catalogue, model.tenant_id, model.name, options.fallback_models)
         if options.unknown_price is UnknownPrice.ASSUME and not options.assume_price_of:
@@ -250,9 +269,10 @@ class Models:
 
         Raises:
             ModelInUseError: it has some.
+            ModelNotFoundError, SharedModelError: as their names say.
         """
         async with self._changing:
-            model = self.get(name, tenant_id)
+            model = self.owned(name, tenant_id)
             await self._store.remove_model(model.id)
             await self.changed()
             self._catalogue.forget(model.id)
@@ -265,9 +285,9 @@ class Models:
         Through the named endpoint; if none is named, through the first that is not drained.
 
         Raises:
-            ModelNotFoundError, EndpointNotFoundError: as their names say.
+            ModelNotFoundError, SharedModelError, EndpointNotFoundError: as their names say.
         """
-        model = self.get(name, tenant_id)
+        model = self.owned(name, tenant_id)
         if endpoint is None and model.endpoints:
             endpoint = next((one for one in model.endpoints if not one.is_drained), model.endpoints[0]).name
         task_types, timeout_s = self._kind(model.type).task_types, self.timeout_s(model, endpoint)
@@ -328,6 +348,7 @@ class Models:
         self._open.keep(self._ways())
         await self.changed()
         await self._broker.set_rules([self._catalogue.rules(model)])
+        await self._limits.send()
 
     async def replace_lane(self, model: Model) -> None:
         """Place everything that waits in the model's lane anew, after a change of strategy."""

@@ -19,6 +19,7 @@ from llm_scheduler.services.equality import cache_key
 from llm_scheduler.services.estimate import sized
 from llm_scheduler.services.fallback import check_names
 from llm_scheduler.services.inputs import checked_body
+from llm_scheduler.services.tenant_queues import TenantQueues
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -146,17 +147,22 @@ class Submissions:
         self._note_due = note_due
         self.arrivals: Arrivals | None = None
         """Told what comes to wait."""
+        self._queues = TenantQueues(store, catalogue, clock)
         self.patience: Patience | None = None
         """Refuses what would wait too long, where models say how long that is."""
 
-    def check(self, draft: TaskDraft, tenant_id: TenantId) -> NewTask:
+    def check(self, draft: TaskDraft, tenant_id: TenantId, allowed: frozenset[str] | None = None) -> NewTask:
         """The draft as a task that can be recorded.
+
+        `allowed`: names of the models that the caller may use, None = every one of the tenant's.
 
         Raises:
             ModelNotFoundError: no such model.
             InvalidInputError: with where and what to do.
             InputTooLargeError: the input is over the limit.
         """
+        if allowed is not None and draft.model not in allowed:
+            raise self._catalogue.not_found(draft.model, tenant_id, allowed)
         model = self._catalogue.named(draft.model, tenant_id)
         plugin = self._catalogue.task_types.get(draft.type)
         body = checked_body(plugin, draft.type, draft.input)
@@ -190,13 +196,18 @@ class Submissions:
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
             cache=self._wish(draft, model, tenant_id, body),
             est_output=estimate.output_tokens,
-            options=self._options(draft, model, tenant_id),
+            options=self._options(draft, model, tenant_id, allowed),
         )
 
-    def _options(self, draft: TaskDraft, model: Model, tenant_id: TenantId) -> TaskOptions:
+    def _options(
+        self, draft: TaskDraft, model: Model, tenant_id: TenantId, allowed: frozenset[str] | None
+    ) -> TaskOptions:
         fallback = draft.fallback_models
         if fallback is not None:
-            check_names(self._catalogue, tenant_id, model.name, fallback, draft.type)
+            check_names(self._catalogue, tenant_id, model.name, fallback, draft.type, allowed)
+        elif allowed is not None and not allowed.issuperset(model.options.fallback_models):
+            # The model's own list would lead where the caller may not go.
+            fallback = [name for name in model.options.fallback_models if name in allowed]
         return TaskOptions(None if fallback is None else tuple(fallback), draft.template)
 
     def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
@@ -240,7 +251,7 @@ class Submissions:
         """Record and index these tasks, all or nothing, in this order.
 
         Raises:
-            QueueFullError: there is no room for all of them.
+            QueueFullError, TenantQueueFullError: there is no room for all of them.
             WaitTooLongError: one of them would wait longer than its class may.
             IdempotencyConflictError: a key was used with another body.
             StoreUnavailableError: nothing was recorded.
@@ -250,7 +261,7 @@ class Submissions:
         self.room([(model, count) for model, count in models if model is not None])
         if self.patience is not None:
             await self.patience.check(tasks)
-        stored = await self._store.submit(tasks)
+        stored = await self._queues.within(tasks, self._store.submit)
         await self._index(tasks, stored)
         for model_id, count in counts.items():
             self._meter.submitted(self._catalogue.name_of(model_id), count)

@@ -22,6 +22,7 @@ BUDGET: Final = (
     "told_percent",
     "created_at",
     "updated_at",
+    "imposed",
 )
 _BUDGET: Final = ", ".join(BUDGET)
 ALL_BUDGETS: Final = f"SELECT {_BUDGET} FROM budgets ORDER BY tenant_id, name LIMIT ?"

@@ -38,6 +38,8 @@ from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
 from llm_scheduler.services.submit import Limits, Submissions
 from llm_scheduler.services.tasks import Tasks
+from llm_scheduler.services.tenants import REMOVAL, Tenants
+from llm_scheduler.services.users import Users
 from llm_scheduler.stores.sqlite.store import SqliteStore
 from llm_scheduler.telemetry.clock import SystemClock
 from llm_scheduler.telemetry.prometheus import PrometheusMeter
@@ -59,6 +61,24 @@ class KnownKeys:
         if knock.credential not in KEYS:
             raise UnauthorizedError(WRONG_KEY)
         return administrator(KEYS[knock.credential])
+
+
+class PlainPasswords:
+    """Hashes that cost nothing."""
+
+    async def hash(self, password: str) -> str:
+        return f"hashed:{password}"
+
+
+def access_of(store: SqliteStore, catalogue: Catalogue, models: Models, broker: MemoryBroker) -> AccessParts:
+    """Services over the record, behind a door that knows two keys."""
+    directory = Directory(store)
+    return AccessParts(
+        cast("Door", KnownKeys()),
+        directory,
+        Tenants(store, catalogue, directory, models, broker),
+        Users(store, directory, models, PlainPasswords()),
+    )
 
 
 async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -> Parts:
@@ -100,12 +120,14 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=AccessParts(cast("Door", KnownKeys()), Directory(store)),
+        access=access_of(store, catalogue, models, broker),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,
         limits=limits,
     )
+    parts.actions.others[REMOVAL] = parts.access.tenants.removed
+    await parts.access.directory.load()
     return replace(parts, **changes)
 
 

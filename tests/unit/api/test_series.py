@@ -10,7 +10,7 @@ import pytest
 from tests.unit.api.scene import OTHER_KEY, Scene
 from tests.unit.api.test_history import ran
 
-from llm_scheduler.api.routes.exports import COLUMNS, PAGE
+from llm_scheduler.api.routes.task_export import COLUMNS, PAGE
 from llm_scheduler.api.spreadsheet import safe_cell
 from llm_scheduler.services.series import MOST_POINTS, step_for
 

@@ -11,7 +11,7 @@ from tests.contract.broker_scene import LANE, ME, OTHER, StillClock, rules, task
 from llm_scheduler.brokers.guarded import AWAY_WAIT_MS, RELEASES_KEPT, GuardedBroker
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.errors import BrokerUnavailableError
-from llm_scheduler.domain.ids import TaskId, TenantId
+from llm_scheduler.domain.ids import ModelId, TaskId, TenantId
 from llm_scheduler.ports.broker import Claim, Pace, Release, Unit
 
 if TYPE_CHECKING:
@@ -41,6 +41,10 @@ class Flaky(MemoryBroker):
     async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
         await self._hear("limit", (tenant_id, max_workers))
         await super().set_tenant_limit(tenant_id, max_workers)
+
+    async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
+        await self._hear("lane limit", (lane, tenant_id, max_workers))
+        await super().set_lane_limit(lane, tenant_id, max_workers)
 
     async def drop_lane(self, lane: Any) -> None:
         await self._hear("drop", lane)
@@ -242,6 +246,20 @@ async def test_settings_reach_the_index_when_it_is_back(scene: Scene) -> None:
         ("rules", (rules(max_workers=2), rules(lane=OTHER))),
     ]
     assert [call for call, _ in scene.inner.heard[2:]] == ["claim", "claim"]
+
+
+async def test_limits_in_a_lane_reach_the_index_when_it_is_back_and_go_with_the_lane(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.set_lane_limit(LANE, TenantId(4), 3)
+    await scene.broker.set_lane_limit(LANE, TenantId(4), 1)
+    await scene.broker.set_lane_limit(OTHER, TenantId(4), 2)
+    await scene.broker.drop_lane(OTHER)
+    scene.inner.is_away = False
+    scene.inner.heard.clear()
+
+    await scene.claims(0)
+
+    assert scene.inner.heard[:2] == [("drop", OTHER), ("lane limit", (LANE, 4, 1))]
 
 
 async def test_older_rules_do_not_replace_newer_ones_that_are_kept(scene: Scene) -> None:

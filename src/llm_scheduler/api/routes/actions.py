@@ -16,6 +16,7 @@ from llm_scheduler.api.reading import checked, no_query, parsed, path_id, read_j
 from llm_scheduler.api.replies import once
 from llm_scheduler.api.schemas.actions import ActionBody, ActionShown, action_json
 from llm_scheduler.domain.errors import ActionNotFoundError
+from llm_scheduler.services.actions import TOUCHES
 
 router: Final = APIRouter(route_class=DirectRoute)
 
@@ -55,6 +56,7 @@ async def progress(request: Request) -> Answer:
     no_query(request)
     action_id = path_id(request, "action_id")
     found = await caller.parts.actions.progress(action_id)
-    if shown_filter(found.filter)[0] != caller.tenant_id:
+    # Other kinds (top-ups, removals of tenants) are not about a filter's tasks, and not a tenant's to see.
+    if found.action not in TOUCHES or shown_filter(found.filter)[0] != caller.tenant_id:
         raise ActionNotFoundError(action_id)
     return json_answer(action_json(found))

@@ -50,6 +50,7 @@ async def add(request: Request) -> Answer:
             body.limit_microusd,
             key_id=body.key_id,
             model_id=None if body.model is None else caller.parts.models.get(body.model, caller.tenant_id).id,
+            imposed=caller.principal.is_admin,
         )
         added = await caller.parts.budgets.add(budget)
         return json_answer(_shown(caller, added), 201, f"/api/v1/budgets/{added.name}")
@@ -89,6 +90,7 @@ async def change(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_body(request, BudgetPatch)
+    await _check_changeable(caller, request)
     changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
     if "model" in changes:
         name = changes.pop("model")
@@ -117,6 +119,7 @@ async def top_up(request: Request) -> Answer:
     body = checked(parsed(raw), TopUpBody, "body")
 
     async def make() -> Answer:
+        await _check_changeable(caller, request)
         return json_answer(
             _shown(caller, await caller.parts.budgets.top_up(_name(request), caller.tenant_id, body.microusd))
         )
@@ -132,12 +135,17 @@ async def remove(request: Request) -> Nothing:
     """Delete a budget; tasks that it held go on."""
     caller = caller_of(request)
     no_query(request)
+    await _check_changeable(caller, request)
     await caller.parts.budgets.remove(_name(request), caller.tenant_id)
     return Nothing()
 
 
 def _name(request: Request) -> str:
     return request.path_params["budget"]
+
+
+async def _check_changeable(caller: Caller, request: Request) -> None:
+    await caller.parts.budgets.changeable(_name(request), caller.tenant_id, is_admin=caller.principal.is_admin)
 
 
 def _shown(caller: Caller, budget: Budget) -> dict[str, object]:

@@ -179,7 +179,7 @@ def _answer(intake: Intake, *, is_atomic: bool) -> Answer:
     if not intake.rejected_total:
         raise invalid("There is no task in the body; send at least one.", "body")
     if intake.is_full:
-        raise intake.problem(429, "queue_full", "The queue is full; nothing was taken. Send it again later.")
+        raise intake.problem(429, intake.full_code, "The queue is full; nothing was taken. Send it again later.")
     first = intake.rejected[0]
     hint = "atomic=true, so nothing was taken" if is_atomic else "nothing was taken"
     raise intake.problem(

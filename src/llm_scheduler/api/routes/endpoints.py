@@ -151,7 +151,8 @@ def _endpoint(request: Request) -> str:
 
 
 def _shown(caller: Caller, model: Model, endpoint: Endpoint, health: Mapping[str, Health]) -> dict[str, object]:
-    config = caller.parts.models.masked_config(model, endpoint)
+    is_own = model.tenant_id == caller.tenant_id
+    config = caller.parts.models.masked_config(model, endpoint) if is_own else None
     return endpoint_json(endpoint, config) | health_json(health[endpoint.name])
 
 

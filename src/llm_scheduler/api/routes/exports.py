@@ -1,135 +1,155 @@
-"""Tasks by the thousand, as a stream: for spreadsheets and for programs."""
+"""Everything that a tenant has, as lines: for taking it elsewhere, or before it is deleted."""
 
 from __future__ import annotations
 
-import csv
-import io
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from llm_scheduler.api.filters import FilterBody, task_filter
+from llm_scheduler.api.answers import maybe_stamp, stamp
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
-from llm_scheduler.api.reading import query_of
-from llm_scheduler.api.schemas.tasks import task_json
-from llm_scheduler.api.spreadsheet import safe_cell
+from llm_scheduler.api.reading import no_query
+from llm_scheduler.api.schemas.endpoints import endpoint_json
+from llm_scheduler.api.schemas.models import model_json
+from llm_scheduler.api.schemas.money import budget_json, override_json
+from llm_scheduler.api.schemas.people import member_json
+from llm_scheduler.api.schemas.tasks import attempt_json, log_json, task_json
+from llm_scheduler.api.schemas.tenants import tenant_json
 from llm_scheduler.api.streams import RowStream
+from llm_scheduler.domain.access import Permission
+from llm_scheduler.ports.store import TaskFilter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from llm_scheduler.api.parts import Caller
-    from llm_scheduler.domain.ids import ModelId
-    from llm_scheduler.domain.task import Task
-    from llm_scheduler.ports.store import Page, TaskFilter
+    from llm_scheduler.domain.access import ApiKey
+    from llm_scheduler.domain.model import Model
+    from llm_scheduler.domain.tenant import Tenant
+    from llm_scheduler.ports.retention import WholeTask
+
+    Lines = AsyncIterator[tuple[str, dict[str, Any]]]
 
 router: Final = APIRouter(route_class=DirectRoute)
-PAGE: Final = 500
-_CSV: Final = b"text/csv; charset=utf-8"
-_NDJSON: Final = b"application/x-ndjson"
-COLUMNS: Final = (
-    "id",
-    "model",
-    "type",
-    "status",
-    "priority",
-    "attempt",
-    "failures",
-    "prompt_tokens",
-    "completion_tokens",
-    "cost_microusd",
-    "error_code",
-    "error_message",
-    "created_at",
-    "queued_at",
-    "started_at",
-    "completed_at",
-    "metadata",
-)
-
-
-class ExportQuery(FilterBody):
-    """Which tasks, and how they are written."""
-
-    format: Literal["csv", "ndjson"] = "csv"
-    """`csv`: a line for each task without its request and answer, safe to open in a spreadsheet. `ndjson`: each task
-    as the list shows it."""
+_PAGE_BYTES: Final = 500_000
+"""So much of tasks is read at once, about: a row is a few copies in memory while it passes."""
+_FIRST_PAGE: Final = 5
+_MOST_TASKS: Final = 200
+_AUDIT_PAGE: Final = 500
+_NDJSON: Final = "application/x-ndjson"
 
 
 @router.get(
-    "/api/v1/tasks/export",
-    **operation(
-        Tag.TASKS,
-        "Export tasks",
-        query=ExportQuery,
-        answers={200: "Lines."},
-        media="text/csv",
-        problems=(404, 503),
-    ),
+    "/api/v1/tenant/export",
+    **operation(Tag.ACCESS, "Export your tenant", answers={200: "Lines."}, media=_NDJSON, problems=(404, 503)),
 )
-async def export(request: Request) -> RowStream:
-    """Every task that matches, newest first, as a stream: it takes as long as it takes, and no memory.
+async def export_own(request: Request) -> RowStream:
+    """Everything that your tenant has, an object on each line: `{"kind": …, "row": {…}}`.
 
-    The last line of NDJSON is `{"rows": N}`: without it the answer was cut off.
+    Kinds: `tenant`, `member`, `key` (never the key itself), `model` (secrets masked), `budget`, `price`, `task` (with
+    its attempts and log lines), `audit`. The last line is `{"rows": N}`: without it the answer was cut off.
     """
     caller = caller_of(request)
-    query = query_of(request, ExportQuery)
-    where = task_filter(query, caller.parts.catalogue, caller.tenant_id)
-    # The first page before the answer begins: a record that is away is a problem, not a broken stream.
-    first = await _page(caller, where, None)
-    if query.format == "csv":
-        headers = ((b"content-disposition", b'attachment; filename="tasks.csv"'),)
-        return RowStream(_csv_lines(caller, where, first), _CSV, headers)
-    headers = ((b"content-disposition", b'attachment; filename="tasks.ndjson"'),)
-    return RowStream(_json_lines(caller, where, first), _NDJSON, headers)
+    no_query(request)
+    return RowStream(_written(_lines(caller, caller.parts.access.tenants.of(caller.tenant_id))))
 
 
-async def _page(caller: Caller, where: TaskFilter, cursor: str | None) -> Page:
-    return await caller.parts.store.tasks(where, limit=PAGE, cursor=cursor)
+@router.get(
+    "/api/v1/tenants/{tenant}/export",
+    **operation(Tag.ACCESS, "Export a tenant", answers={200: "Lines."}, media=_NDJSON, problems=(404, 503)),
+)
+async def export(request: Request) -> RowStream:
+    """Everything that a tenant has, as `GET /api/v1/tenant/export` gives it; also of one that is suspended."""
+    caller = caller_of(request)
+    no_query(request)
+    return RowStream(_written(_lines(caller, caller.parts.access.tenants.get(request.path_params["tenant"]))))
 
 
-async def _pages(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerator[Page, None]:
-    while True:
-        yield page
-        if page.next_cursor is None:
-            return
-        page = await _page(caller, where, page.next_cursor)
-
-
-async def _csv_lines(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerator[bytes, None]:
-    # The mark tells spreadsheets that this is UTF-8.
-    yield "\ufeff".encode() + _csv([COLUMNS])
-    name_of = caller.parts.catalogue.name_of
-    async for found in _pages(caller, where, page):
-        yield _csv([_cells(task, name_of) for task in found.items])
-
-
-async def _json_lines(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerator[bytes, None]:
-    name_of = caller.parts.catalogue.name_of
+async def _written(lines: Lines) -> AsyncGenerator[bytes, None]:
     rows = 0
-    async for found in _pages(caller, where, page):
-        rows += len(found.items)
-        yield b"".join(orjson.dumps(task_json(task, name_of), option=orjson.OPT_APPEND_NEWLINE) for task in found.items)
+    async for kind, values in lines:
+        rows += 1
+        yield orjson.dumps({"kind": kind, "row": values}, option=orjson.OPT_APPEND_NEWLINE)
     yield orjson.dumps({"rows": rows}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _cells(task: Task, name_of: Callable[[ModelId], str]) -> list[object]:
-    shown = task_json(task, name_of)
-    error, usage = task.error, task.usage
-    shown |= {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "error_code": None if error is None else error.code,
-        "error_message": None if error is None else error.message,
-        "metadata": orjson.dumps(dict(task.metadata)).decode() if task.metadata else None,
+async def _lines(caller: Caller, tenant: Tenant) -> Lines:
+    parts = caller.parts
+    yield "tenant", tenant_json(tenant)
+    for member in parts.access.users.members(tenant.id):
+        yield "member", member_json(member)
+    for key in parts.access.directory.keys(tenant.id):
+        yield "key", _key_json(caller, key)
+    for model in parts.models.list():
+        if model.tenant_id == tenant.id:
+            yield "model", _model_json(caller, model)
+    for budget in await parts.budgets.list(tenant.id):
+        yield "budget", budget_json(budget, parts.catalogue.name_of, parts.clock.now())
+    for price in await parts.budgets.prices(tenant.id):
+        if price.tenant_id == tenant.id:
+            yield "price", override_json(price)
+    async for task in _tasks(caller, tenant):
+        yield "task", _task_json(caller, task)
+    async for row in _audit(caller, tenant):
+        yield "audit", row
+
+
+async def _tasks(caller: Caller, tenant: Tenant) -> AsyncIterator[WholeTask]:
+    """All, oldest first, a page at a time; the next one has as many as will be about as large as one should be."""
+    cursor: str | None = None
+    limit = _FIRST_PAGE
+    while True:
+        where = TaskFilter(tenant_id=tenant.id)
+        found = await caller.parts.store.tasks(where, limit=limit, cursor=cursor, is_ascending=True)
+        size = sum(len(task.input) + len(task.raw or task.output or "") for task in found.items)
+        cursor, ids = found.next_cursor, [task.id for task in found.items]
+        limit = max(1, min(2 * limit, _MOST_TASKS, _PAGE_BYTES * len(ids) // (size + 1)))
+        del found
+        for whole in await caller.parts.store.whole(ids):
+            yield whole
+        if cursor is None:
+            return
+
+
+async def _audit(caller: Caller, tenant: Tenant) -> AsyncIterator[dict[str, Any]]:
+    after = 0
+    while rows := await caller.parts.store.rows_of("audit_log", tenant.id, after, _AUDIT_PAGE):
+        for row in rows:
+            yield dict(row)
+        after = rows[-1]["id"]
+
+
+def _task_json(caller: Caller, whole: WholeTask) -> dict[str, Any]:
+    shown = task_json(whole.task, caller.parts.catalogue.name_of)
+    shown["attempts"] = [attempt_json(attempt) for attempt in whole.attempts]
+    shown["logs"] = [log_json(line) for line in whole.logs]
+    if not caller.principal.may(Permission.PAYLOADS_READ):
+        shown |= {"input": None, "output": None, "logs": []}
+    return shown
+
+
+def _model_json(caller: Caller, model: Model) -> dict[str, Any]:
+    models = caller.parts.models
+    endpoints = [endpoint_json(one, models.masked_config(model, one)) for one in model.endpoints]
+    return model_json(model, models.masked_config(model), endpoints, models.queued(model))
+
+
+def _key_json(caller: Caller, key: ApiKey) -> dict[str, Any]:
+    """What is known of an API key but its hash."""
+    user = caller.parts.access.directory.user(key.user_id)
+    return {
+        "id": key.id,
+        "name": key.name,
+        "prefix": key.prefix,
+        "username": None if user is None else user.username,
+        "scopes": None if key.scopes is None else sorted(key.scopes),
+        "rpm": key.limits.rpm,
+        "allowed_models": None if key.limits.allowed_models is None else list(key.limits.allowed_models),
+        "networks": list(key.limits.networks),
+        "created_at": stamp(key.created_at),
+        "expires_at": maybe_stamp(key.expires_at),
+        "last_used_at": maybe_stamp(key.last_used_at),
     }
-    return [safe_cell(shown[name]) for name in COLUMNS]
-
-
-def _csv(rows: list[tuple[str, ...]] | list[list[object]]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\r\n").writerows(rows)
-    return text.getvalue().encode()

@@ -26,7 +26,6 @@ from llm_scheduler.api.schemas.models import (
     trial_json,
 )
 from llm_scheduler.api.schemas.options import OPTION_NAMES, options_of
-from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelOptions
 from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.models import new_model
@@ -73,12 +72,12 @@ async def add(request: Request) -> Answer:
 
 @router.get("/api/v1/models", **operation(Tag.MODELS, "List models", answers={200: ModelList}, problems=(503,)))
 async def list_models(request: Request) -> Answer:
-    """Every model, by name."""
+    """Every model that you may call, by name: your tenant's own, and the installation's (`shared`)."""
     caller = caller_of(request)
     no_query(request)
-    counted = await caller.parts.models.counted(caller.parts.models.list())
-    shown = [_shown(caller, model) for model in counted if _is_visible(caller, model)]
-    return json_answer({"items": shown, "next_cursor": None})
+    visible = caller.parts.catalogue.visible(caller.tenant_id, caller.principal.allowed_models)
+    counted = await caller.parts.models.counted(visible)
+    return json_answer({"items": [await _shown(caller, model) for model in counted], "next_cursor": None})
 
 
 @router.post(
@@ -196,16 +195,17 @@ def _take_workers(fields: dict[str, Any], body: ModelBody | ModelPatch) -> None:
         fields["max_workers"] = "auto"
 
 
-def _is_visible(caller: Caller, model: Model) -> bool:
-    return model.tenant_id in (caller.tenant_id, DEFAULT_TENANT)
-
-
-def _shown(caller: Caller, model: Model) -> dict[str, object]:
+async def _shown(caller: Caller, model: Model) -> dict[str, object]:
+    """The model as its tenant sees it; to others without its configs, and with their own tasks only."""
     models = caller.parts.models
+    if model.tenant_id != caller.tenant_id:
+        depth = (await caller.parts.stats.queues(caller.tenant_id)).get(model.id)
+        endpoints = [endpoint_json(one, None) for one in model.endpoints]
+        return model_json(model, None, endpoints, 0 if depth is None else depth.waiting)
     endpoints = [endpoint_json(one, models.masked_config(model, one)) for one in model.endpoints]
     return model_json(model, models.masked_config(model), endpoints, models.queued(model))
 
 
 async def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:
     [counted] = await caller.parts.models.counted([model])
-    return json_answer(_shown(caller, counted), status, location)
+    return json_answer(await _shown(caller, counted), status, location)

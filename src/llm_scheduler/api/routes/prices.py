@@ -47,7 +47,7 @@ async def list_prices(request: Request) -> Answer:
     name = query_of(request, PriceQuery).model
     models = caller.parts.models
     if name is None:
-        chosen = [model for model in models.list() if model.tenant_id in (caller.tenant_id, DEFAULT_TENANT)]
+        chosen = caller.parts.catalogue.visible(caller.tenant_id, caller.principal.allowed_models)
     else:
         chosen = [models.get(name, caller.tenant_id)]
     items = [item for model in chosen for item in await _applied(caller, model)]

@@ -13,6 +13,7 @@ from llm_scheduler.api.errors import invalid
 from llm_scheduler.api.fields import millis
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
+from llm_scheduler.api.permissions import check
 from llm_scheduler.api.reading import no_query, query_of
 from llm_scheduler.api.schemas.stats import (
     DayList,
@@ -26,6 +27,7 @@ from llm_scheduler.api.schemas.stats import (
     usage_row_json,
     worker_json,
 )
+from llm_scheduler.domain.access import Permission
 
 router: Final = APIRouter(route_class=DirectRoute)
 _DEFAULT_DAYS: Final = timedelta(days=30)
@@ -37,10 +39,13 @@ _MOST_DAYS: Final = timedelta(days=731)
     **operation(Tag.STATS, "Overview", answers={200: OverviewShown}, problems=(503,)),
 )
 async def overview(request: Request) -> Answer:
-    """Counts, throughput, latencies, queues and workers; at most a few seconds old."""
+    """Counts, throughput, latencies, queues and workers; at most a few seconds old.
+
+    Of your tenant only. An administrator in the installation's own tenant sees throughput and queues of all.
+    """
     caller = caller_of(request)
     no_query(request)
-    found = await caller.parts.stats.overview(caller.tenant_id)
+    found = await caller.parts.stats.overview(caller.tenant_id, is_whole=caller.sees_all)
     return json_answer(overview_json(found, caller.parts.catalogue.name_of))
 
 
@@ -66,10 +71,16 @@ async def daily(request: Request) -> Answer:
     **operation(Tag.STATS, "Usage and cost", query=UsageQuery, answers={200: UsageList}, problems=(503,)),
 )
 async def usage(request: Request) -> Answer:
-    """Attempts, tokens and cost by model, tenant or day."""
+    """Attempts, tokens and cost by model or day, of your tenant. Administrators also group by tenant.
+
+    An administrator in the installation's own tenant sees all tenants together.
+    """
     caller = caller_of(request)
     query = query_of(request, UsageQuery)
-    rows = await caller.parts.stats.usage(query.group_by, millis(query.first), millis(query.last))
+    if query.group_by == "tenant":
+        check(caller.principal, Permission.SYSTEM_READ)
+    own = None if caller.sees_all else caller.tenant_id
+    rows = await caller.parts.stats.usage(query.group_by, millis(query.first), millis(query.last), own)
     return json_answer({"group_by": query.group_by, "items": [usage_row_json(row) for row in rows]})
 
 

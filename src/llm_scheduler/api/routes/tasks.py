@@ -78,9 +78,11 @@ async def submit(request: Request) -> Answer:
         body.idempotency_key = key
     submissions = caller.parts.submissions
     if asked is not None and asked.dry_run:
-        tasks = [submissions.check(body, caller.tenant_id)]
+        tasks = [submissions.check(body, caller.tenant_id, caller.principal.allowed_models)]
         return json_answer(forecast_json(await caller.parts.forecasts.forecast(tasks, caller.tenant_id)))
-    task, is_new = await submissions.submit_one(submissions.check(body, caller.tenant_id))
+    task, is_new = await submissions.submit_one(
+        submissions.check(body, caller.tenant_id, caller.principal.allowed_models)
+    )
     if wait_s is not None:
         task = await when_over(caller, request.receive, task.id, wait_s)
     return _task_answer(caller, task, status=201 if is_new else 200, location=f"/api/v1/tasks/{task.id}")

@@ -70,10 +70,10 @@ class EndpointPatch(Body):
 
 
 class EndpointConfigured(Shown):
-    """An endpoint as it is configured. Secrets in `config` are masked."""
+    """An endpoint as it is configured. Secrets in `config` are masked; null for a shared model."""
 
     name: str
-    config: dict[str, Any]
+    config: dict[str, Any] | None
     weight: float
     max_workers: int | None
     rpm: int | None
@@ -107,7 +107,7 @@ class EndpointList(Shown):
     next_cursor: str | None
 
 
-def endpoint_json(endpoint: Endpoint, config: dict[str, object]) -> dict[str, object]:
+def endpoint_json(endpoint: Endpoint, config: dict[str, object] | None) -> dict[str, object]:
     """An endpoint for an answer; `config` is masked."""
     return {
         "name": endpoint.name,

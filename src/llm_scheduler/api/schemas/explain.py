@@ -17,8 +17,8 @@ class ReasonShown(Shown):
 
     code: str
     """`dependency`, `run_at`, `retry`, `budget`, `paused`, `no_worker`, `concurrency`, `requests`, `tokens`,
-    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `priority`, `order`,
-    `tenant_share` or `index_away`."""
+    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `tenant_suspended`,
+    `priority`, `order`, `tenant_share` or `index_away`."""
     detail: str
     until: str | None
     """When it ends by itself; null: only an event ends it."""

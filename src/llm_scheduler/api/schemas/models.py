@@ -156,13 +156,16 @@ class ModelShown(OptionsShown):
     name: str
     type: str
     status: Literal["active", "paused", "unhealthy"]
-    config: dict[str, Any]
+    shared: bool
+    """The installation's: it may be called, not changed, and its configs are not shown."""
+    config: dict[str, Any] | None
     max_workers: int
     """Calls at once, configured or as found now."""
     auto_workers: AutoBody | None
     """Set while `max_workers` is found."""
     current_workers: int
     queued: int
+    """Tasks that wait; of a shared model only your own."""
     rpm: int | None
     tpm: int | None
     strategy: str | None
@@ -171,8 +174,9 @@ class ModelShown(OptionsShown):
     max_queue_length: int | None
     retry: RetryBody
     endpoints: list[EndpointConfigured]
-    total_requests: int
-    success_requests: int
+    total_requests: int | None
+    """Null for a shared model, as the next one: others' calls are among them."""
+    success_requests: int | None
     version: int
     created_at: str
     updated_at: str
@@ -197,15 +201,17 @@ class TrialShown(Shown):
 
 
 def model_json(
-    model: Model, config: dict[str, object], endpoints: list[dict[str, object]], queued: int
+    model: Model, config: dict[str, object] | None, endpoints: list[dict[str, object]], queued: int
 ) -> dict[str, object]:
-    """A model for an answer; secrets in `config` and `endpoints` are masked."""
+    """A model for an answer; secrets in `config` and `endpoints` are masked. No config: it is shared."""
+    is_shared = config is None
     auto = model.options.auto_workers
     return {
         "id": model.id,
         "name": model.name,
         "type": model.type,
         "status": model.status,
+        "shared": is_shared,
         "config": config,
         "max_workers": model.max_workers,
         "auto_workers": None if auto is None else {"min": auto.min, "max": auto.max},
@@ -224,8 +230,8 @@ def model_json(
         },
         **options_json(model.options),
         "endpoints": endpoints,
-        "total_requests": model.total_requests,
-        "success_requests": model.success_requests,
+        "total_requests": None if is_shared else model.total_requests,
+        "success_requests": None if is_shared else model.success_requests,
         "version": model.version,
         "created_at": stamp(model.created_at),
         "updated_at": stamp(model.updated_at),

@@ -90,6 +90,8 @@ class BudgetShown(Shown):
     """What was told of in this period. 100 also when a task is held for want of room."""
     period_start: str
     period_end: str | None
+    imposed: bool
+    """An administrator set it: nobody else changes it."""
     created_at: str
     updated_at: str
 
@@ -238,6 +240,7 @@ def budget_json(budget: Budget, name_of: Callable[[ModelId], str], now: Millis) 
         "told_percent": 0 if is_over else budget.told_percent,
         "period_start": stamp(budget.created_at if budget.period is Period.TOTAL else start),
         "period_end": maybe_stamp(period_end(budget.period, now)),
+        "imposed": budget.imposed,
         "created_at": stamp(budget.created_at),
         "updated_at": stamp(budget.updated_at),
     }

@@ -181,7 +181,7 @@ def overview_json(overview: Overview, name_of: Callable[[ModelId], str]) -> dict
         "at": stamp(overview.at),
         "counts": {status.value: count for status, count in counts.items()},
         "queue_length": sum(depth.waiting for depth in overview.depths),
-        "running": sum(session.running for session in overview.workers),
+        "running": overview.running,
         "window_s": recent.window_s,
         "completed": recent.completed,
         "failed": recent.failed,

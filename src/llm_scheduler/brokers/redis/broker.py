@@ -38,7 +38,8 @@ class RedisBroker(Views):
         super().__init__(client, clock, prefix=prefix, shards=shards)
         self._listener = Listener(client, f"{prefix}:wake", self._who, self._bell)
         self._rules: dict[ModelId, LaneRules] = {}
-        self._tenant_limits: dict[TenantId, int | None] = {}
+        self._limits: dict[tuple[TenantId, ModelId | None], int | None] = {}
+        """Of a tenant in each lane (None), and in one."""
         self._rebuilding: dict[str, list[Shard]] = {}
         self._turn = 0
         self._turns: dict[ModelId, int] = {}
@@ -57,14 +58,25 @@ class RedisBroker(Views):
     async def drop_lane(self, lane: ModelId) -> None:
         """Forget the lane, what waits in it, its slots and its rules."""
         self._rules.pop(lane, None)
+        for limit in [limit for limit in self._limits if limit[1] == lane]:
+            del self._limits[limit]
         self._heard(await self._shard(lane).look(scripts.DROP, (lane,)))
         self._waiting.pop(lane, None)
 
     async def set_tenant_limit(self, tenant_id: TenantId, max_workers: int | None) -> None:
         """At most so many slots of each lane at once for this tenant; None = no limit."""
-        self._tenant_limits[tenant_id] = max_workers
-        limits = [(tenant_id, max_workers)]
+        self._limits[tenant_id, None] = max_workers
+        limits = [((tenant_id, None), max_workers)]
         await self._each(dict.fromkeys(self._shards, limits), self._send_limits)
+        self._bell.ring()
+
+    async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
+        """At most so many slots of this lane, beside the tenant's limit for each."""
+        if max_workers is None:  # an index that comes back empty needs no telling
+            self._limits.pop((tenant_id, lane), None)
+        else:
+            self._limits[tenant_id, lane] = max_workers
+        await self._send_limits(self._shard(lane), [((tenant_id, lane), max_workers)])
         self._bell.ring()
 
     # What waits
@@ -195,7 +207,8 @@ class RedisBroker(Views):
         async def elect(shard: Shard, _: object) -> None:
             if await shard.run(scripts.ELECT, (token, _TTL_MS, int(is_forced))):
                 won.append(shard)
-                await self._send_limits(shard, list(self._tenant_limits.items()))
+                limits = [one for one in self._limits.items() if one[0][1] is None or self._shard(one[0][1]) is shard]
+                await self._send_limits(shard, limits)
                 await self._send_rules(shard, [one for one in self._rules.values() if self._shard(one.lane) is shard])
 
         await self._each(dict.fromkeys(self._shards), elect)
@@ -233,8 +246,12 @@ class RedisBroker(Views):
         words = [word for one in rules for word in wire.of_rules(one)]
         self._heard(await shard.look(scripts.RULES, words))
 
-    async def _send_limits(self, shard: Shard, limits: Sequence[tuple[TenantId, int | None]]) -> None:
-        words: list[Argument] = [word for tenant, most in limits for word in (tenant, wire.of_limit(most))]
+    async def _send_limits(
+        self, shard: Shard, limits: Sequence[tuple[tuple[TenantId, ModelId | None], int | None]]
+    ) -> None:
+        words: list[Argument] = []
+        for (tenant, lane), most in limits:
+            words += (tenant, wire.of_limit(lane), wire.of_limit(most))
         self._heard(await shard.look(scripts.TENANTS, words))
 
     async def _enqueue(self, shard: Shard, entries: Sequence[Entry]) -> None:

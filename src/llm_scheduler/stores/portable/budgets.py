@@ -168,7 +168,7 @@ def remove_price(transaction: Transaction, price_id: int, tenant_id: TenantId | 
 
 def _row(budget: Budget) -> tuple[object, ...]:
     values = {name: getattr(budget, name) for name in texts.BUDGET}
-    return tuple((values | {"period": budget.period.value}).values())
+    return tuple((values | {"period": budget.period.value, "imposed": int(budget.imposed)}).values())
 
 
 def _check_name(transaction: Transaction, budget: Budget) -> None:

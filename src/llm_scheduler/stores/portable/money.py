@@ -101,6 +101,7 @@ def budget_of(row: Row) -> Budget:
         told_percent=row[10],
         created_at=Millis(row[11]),
         updated_at=Millis(row[12]),
+        imposed=bool(row[13]),
     )
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import case, func, select
+from sqlalchemy import and_, case, func, select
 
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.figures import DayStats, Recent, UsageRow
+from llm_scheduler.domain.ids import ModelId
+from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import Usage
+from llm_scheduler.ports.broker import LaneDepth
 from llm_scheduler.stores import statements
 from llm_scheduler.stores.rows import DAY_COLUMNS, day_of, named
 from llm_scheduler.stores.tables import ATTEMPTS, TASKS
@@ -17,18 +20,26 @@ from llm_scheduler.stores.tables import ATTEMPTS, TASKS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from llm_scheduler.domain.ids import Millis
+    from llm_scheduler.domain.ids import Millis, TenantId
     from llm_scheduler.stores.portable.access import Reader, Transaction
 
 SAMPLE: Final = 10_000
 """Percentiles are those of the newest so many attempts of the window."""
 DAY_MS: Final = 86_400_000
+QUEUE: Final = ("model_id", "status", "priority", "tasks", "oldest")
+QUEUES_OF: Final = (
+    "SELECT model_id, status, priority, COUNT(*) AS tasks, MIN(queued_at) AS oldest FROM tasks "
+    "WHERE tenant_id = ? AND status IN ('queued', 'running') GROUP BY model_id, status, priority "
+    "ORDER BY model_id, status, priority LIMIT 100000"
+)
 GROUPS: Final = {"model": ATTEMPTS.c.model_id, "tenant": ATTEMPTS.c.tenant_id, "day": ATTEMPTS.c.ended_at // DAY_MS}
 
 
-def recent(reader: Reader, since: int, window_s: int) -> Recent:
+def recent(reader: Reader, since: int, window_s: int, tenant_id: TenantId | None) -> Recent:
     """Counts and sums of the window, percentiles of its newest attempts."""
     is_in = ATTEMPTS.c.ended_at >= since
+    if tenant_id is not None:
+        is_in = and_(is_in, ATTEMPTS.c.tenant_id == tenant_id)
     columns = ("completed", "failed", "cost", "prompt", "completion")
     completed, failed, cost, prompt, completion = reader.select(columns, select(*sums()).where(is_in))[0]
     newest = (
@@ -74,8 +85,11 @@ def percentile(ordered: Sequence[int], percent: int) -> int | None:
     return ordered[max(-(-len(ordered) * percent // 100) - 1, 0)] if ordered else None
 
 
-def usage(reader: Reader, group_by: str, since: Millis | None, until: Millis | None) -> list[UsageRow]:
+def usage(
+    reader: Reader, group_by: str, span: tuple[Millis | None, Millis | None], tenant_id: TenantId | None
+) -> list[UsageRow]:
     """Sums over ended attempts, by the moment of their end."""
+    since, until = span
     if group_by not in GROUPS:
         raise InvalidInputError(f"group_by must be one of {', '.join(GROUPS)}.", "group_by")
     group = GROUPS[group_by].label("grp")
@@ -83,6 +97,8 @@ def usage(reader: Reader, group_by: str, since: Millis | None, until: Millis | N
     query = select(group, func.count().label("attempts"), *sums()).where(ended >= (since or 0))
     if until is not None:
         query = query.where(ended < until)
+    if tenant_id is not None:
+        query = query.where(ATTEMPTS.c.tenant_id == tenant_id)
     columns = ("grp", "attempts", "completed", "failed", "cost", "prompt", "completion")
     rows = reader.select(columns, query.group_by(group).order_by(group).limit(100_000))
     names = _names(reader, group_by)
@@ -105,6 +121,23 @@ def _names(reader: Reader, group_by: str) -> dict[int, str]:
     table = "models" if group_by == "model" else "tenants"
     rows = reader.rows(("id", "name"), f"SELECT id, name FROM {table}")  # noqa: S608 - one of two
     return {row[0]: row[1] for row in rows}
+
+
+def queues(reader: Reader, tenant_id: TenantId) -> list[LaneDepth]:
+    """Depths by model, of one tenant."""
+    depths: dict[int, LaneDepth] = {}
+    for model_id, status, priority, tasks, oldest in reader.rows(QUEUE, QUEUES_OF, (tenant_id,)):
+        before = depths.get(model_id, LaneDepth(ModelId(model_id), 0, 0, (), None))
+        if status == Status.RUNNING.value:
+            depths[model_id] = before._replace(running=before.running + tasks)
+            continue
+        first = oldest if before.oldest_queued_at is None else min(before.oldest_queued_at, oldest)
+        depths[model_id] = before._replace(
+            waiting=before.waiting + tasks,
+            by_band=(*before.by_band, (priority, tasks)),
+            oldest_queued_at=first,
+        )
+    return list(depths.values())
 
 
 def _day(number: int) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis, TaskId, TenantId
     from llm_scheduler.domain.status import Status
     from llm_scheduler.domain.task import Attempt, Task, TaskLog, WaitingTask
-    from llm_scheduler.ports.broker import PastStart, Slot
+    from llm_scheduler.ports.broker import LaneDepth, PastStart, Slot
     from llm_scheduler.ports.store import Page, TaskFilter
 
 
@@ -67,14 +67,22 @@ class ReadCalls(HistoryCalls, SeriesCalls):
         since = self._clock.now() - round(window_s * 1000)
         return await self._read(lambda reader: reads.recent_starts(reader, since), is_snapshot=True)
 
-    async def recent(self, window_s: int) -> Recent:
+    async def recent(self, window_s: int, tenant_id: TenantId | None = None) -> Recent:
         """The last `window_s` seconds."""
         since = self._clock.now() - window_s * 1000
-        return await self._read(lambda reader: stats.recent(reader, since, window_s), is_snapshot=True, may_lag=True)
+        return await self._read(
+            lambda reader: stats.recent(reader, since, window_s, tenant_id), is_snapshot=True, may_lag=True
+        )
 
-    async def usage(self, group_by: str, since: Millis | None, until: Millis | None) -> Sequence[UsageRow]:
+    async def usage(
+        self, group_by: str, since: Millis | None, until: Millis | None, tenant_id: TenantId | None = None
+    ) -> Sequence[UsageRow]:
         """Tokens and cost by `model`, `tenant` or `day`."""
-        return await self._read(lambda reader: stats.usage(reader, group_by, since, until), may_lag=True)
+        return await self._read(lambda reader: stats.usage(reader, group_by, (since, until), tenant_id), may_lag=True)
+
+    async def queues(self, tenant_id: TenantId) -> Sequence[LaneDepth]:
+        """What waits and runs of one tenant."""
+        return await self._read(lambda reader: stats.queues(reader, tenant_id), may_lag=True)
 
     async def days(self, first: str, last: str) -> Sequence[DayStats]:
         """Stored days."""

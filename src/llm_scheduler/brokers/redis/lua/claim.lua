@@ -22,7 +22,7 @@ local function pop(lane, turn, tenant)
     time = time + (stop and cost / tonumber(sub(turn.entry, stop + 1)) or cost)
   end
   if following then call('ZADD', tickets, time, following .. share) end
-  if limit_of(tenant) then
+  if limit_of(lane, tenant) then
     slot_added(lane, tenant, turn.task)
   else
     lane.running = lane.running + 1

@@ -13,6 +13,9 @@ for name in pairs(lane.state.ways) do
 end
 for unit = 2, 4 do call('UNLINK', window_of(lane, unit, '')) end
 for _, key in ipairs({ 's', 'e', 'n', 'h', 't', 'c' }) do call('UNLINK', lane.at .. key) end
+for _, field in ipairs(call('HKEYS', P .. 'tenants')) do
+  if string.match(field, '/(.*)$') == lane.id then call('HDEL', P .. 'tenants', field) end
+end
 call('SREM', P .. 'lanes', lane.id)
 lane.state = fresh()
 return answer(0)

@@ -80,12 +80,21 @@ end
 local limits = {}
 local has_limits
 
-local function limit_of(tenant)
+-- The lower of what the tenant may hold in each lane and what in this one.
+local function limit_of(lane, tenant)
   if has_limits == nil then has_limits = call('EXISTS', P .. 'tenants') == 1 end
   if not has_limits then return nil end
-  if limits[tenant] == nil then limits[tenant] = tonumber(call('HGET', P .. 'tenants', tenant)) or false end
-  return limits[tenant] or nil
+  local name = tenant .. '/' .. lane.id
+  if limits[name] == nil then
+    local said = call('HMGET', P .. 'tenants', tenant, name)
+    local wide, own = tonumber(said[1]), tonumber(said[2])
+    limits[name] = wide and own and min(wide, own) or wide or own or false
+  end
+  return limits[name] or nil
 end
+
+-- Limits were changed: what was read of them is old.
+local function forget_limits() limits, has_limits = {}, nil end
 
 -- Members that begin with the tenant: '0' comes after '/'.
 local function range_of(tenant) return '[' .. tenant .. '/', '(' .. tenant .. '0' end
@@ -93,7 +102,7 @@ local function range_of(tenant) return '[' .. tenant .. '/', '(' .. tenant .. '0
 local function running_for(lane, tenant) return call('ZLEXCOUNT', lane.at .. 't', range_of(tenant)) end
 
 local function is_full(lane, tenant)
-  local limit = limit_of(tenant)
+  local limit = limit_of(lane, tenant)
   return limit ~= nil and running_for(lane, tenant) >= limit
 end
 
@@ -188,7 +197,7 @@ end
 local function slot_added(lane, tenant, task)
   call('ZADD', lane.at .. 't', '0', tenant .. '/' .. task)
   lane.running = running_of(lane) + 1
-  local limit = limit_of(tenant)
+  local limit = limit_of(lane, tenant)
   if limit then
     local count = running_for(lane, tenant)
     change_load(lane, tenant, count - 1 >= limit, count >= limit)

@@ -7,7 +7,7 @@ local function free(lane, task, slot, is_success, is_failure)
   call('HDEL', lane.at .. 'h', task)
   call('ZREM', lane.at .. 't', tenant .. '/' .. task)
   lane.running = nil
-  local limit = limit_of(tenant)
+  local limit = limit_of(lane, tenant)
   if limit then
     local left = running_for(lane, tenant)
     change_load(lane, tenant, left + 1 >= limit, left >= limit)

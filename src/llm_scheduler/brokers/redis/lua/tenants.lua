@@ -1,19 +1,28 @@
--- Other limits for tenants, in every lane at once.
--- ARGV: from 4 on by turns tenant and most slots of a lane, or '' for no limit.
+-- Other limits for tenants, in every lane at once or in one.
+-- ARGV: from 4 on by turns tenant, lane or '' for each, and most slots, or '' for no limit.
 
 local lanes = call('SMEMBERS', P .. 'lanes')
-for index = 4, #ARGV, 2 do
-  local tenant, before, limit = ARGV[index], limit_of(ARGV[index]), tonumber(ARGV[index + 1])
-  if limit then
-    call('HSET', P .. 'tenants', tenant, limit)
-  else
-    call('HDEL', P .. 'tenants', tenant)
+for index = 4, #ARGV, 3 do
+  local tenant, only, limit = ARGV[index], ARGV[index + 1], tonumber(ARGV[index + 2])
+  local field, concerned = tenant, lanes
+  if only ~= '' then
+    field, concerned = tenant .. '/' .. only, {}
+    if call('SISMEMBER', P .. 'lanes', only) == 1 then concerned = { only } end
   end
-  if limit ~= before then
-    for _, id in ipairs(lanes) do
-      local lane = lane_of(id)
+  local before = {}
+  for _, id in ipairs(concerned) do before[id] = limit_of(lane_of(id), tenant) or false end
+  if limit then
+    call('HSET', P .. 'tenants', field, limit)
+  else
+    call('HDEL', P .. 'tenants', field)
+  end
+  forget_limits()
+  for _, id in ipairs(concerned) do
+    local lane = lane_of(id)
+    local was, now = before[id] or nil, limit_of(lane, tenant)
+    if now ~= was then
       local running = running_for(lane, tenant)
-      change_load(lane, tenant, before ~= nil and running >= before, limit ~= nil and running >= limit)
+      change_load(lane, tenant, was ~= nil and running >= was, now ~= nil and running >= now)
       lane.is_news = true
     end
   end
