@@ -56,6 +56,7 @@ class Intake:
     def __init__(self, caller: Caller, key: str | None, *, is_atomic: bool, is_dry: bool = False) -> None:
         self._is_dry = is_dry
         self._submissions, self._tenant_id = caller.parts.submissions, caller.tenant_id
+        self._key_id = caller.principal.key_id
         self._key, self._is_atomic = key, is_atomic
         self._waiting: list[Numbered] = []
         self._commit: asyncio.Task[None] | None = None
@@ -89,7 +90,7 @@ class Intake:
             body = TaskBody.model_validate(value)
             if self._key is not None and body.idempotency_key is None:
                 body.idempotency_key = f"{self._key}:{line}"
-            task = self._submissions.check(body, self._tenant_id)
+            task = self._submissions.check(body, self._tenant_id, self._key_id)
         except ValidationError as error:
             where = field_errors(error, TaskBody)
             shown = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in where)

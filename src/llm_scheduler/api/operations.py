@@ -28,6 +28,7 @@ _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
+    "key_id": _ID | {"description": "Id of the API key."},
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
@@ -51,6 +52,7 @@ class Tag(StrEnum):
     DEAD_LETTERS = "Dead letters"
     MODELS = "Models"
     MONEY = "Money"
+    ACCESS = "Access"
     STATS = "Statistics"
     SYSTEM = "System"
 
@@ -60,6 +62,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.DEAD_LETTERS: "Failed tasks that nobody will try again by itself: requeue or discard them.",
     Tag.MODELS: "Where calls go, and the limits they go within.",
     Tag.MONEY: "What calls cost, and how much may be spent.",
+    Tag.ACCESS: "Who may do what: keys for programs.",
     Tag.STATS: "Figures for people and dashboards.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }

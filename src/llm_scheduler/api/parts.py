@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.api_keys import ApiKeys
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.directory import Directory
@@ -56,6 +57,7 @@ class AccessParts:
 
     door: Door
     directory: Directory
+    api_keys: ApiKeys
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
 from llm_scheduler.api.routes import (
     actions,
+    api_keys,
     budgets,
     bulk,
     dead_letters,
@@ -49,6 +50,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     endpoints.router,
     models.router,
     plugins.router,
+    api_keys.router,
     budgets.router,
     prices.router,
     stats.router,

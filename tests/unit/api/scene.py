@@ -20,8 +20,10 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.providers.scripted import ScriptedKind
 from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
+from llm_scheduler.security.drawing import drawn
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.api_keys import ApiKeys
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.directory import Directory
@@ -76,6 +78,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     learning = Learning(store, clock, meter)
     tasks = Tasks(store, broker, catalogue, Stopping(RunningCalls(), LocalChannel()), feed, clock, learning)
     parse = filter_parser(catalogue)
+    directory = Directory(store)
 
     async def readiness() -> Readiness:
         return Readiness(True, {"store": "ok"})
@@ -98,7 +101,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=AccessParts(cast("Door", KnownKeys()), Directory(store)),
+        access=AccessParts(cast("Door", KnownKeys()), directory, ApiKeys(store, directory, clock, drawn)),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,
