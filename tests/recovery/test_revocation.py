@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 WITHIN_S = 1.0
 USER = 900
+PHASES_S = (0.0, 0.25, 0.5)
+"""The looks at the record come every 0.7 s: revoked at different moments between them."""
 
 
 @pytest.fixture(scope="module")
@@ -111,9 +113,7 @@ def watched(it: Cluster, key: str) -> list[Caller]:
 def judged(callers: list[Caller], over_at_s: float, stalls: Stalls) -> None:
     """Everybody was let in before; nobody was who sent later than a second after."""
     for caller in callers:
-        since = [one.sent_at_s for one in caller.asked]
-        wait_until("it asked for long enough", lambda one=caller: one.asked[-1].sent_at_s > over_at_s + 3, 60)
-        assert since
+        wait_until("it asked for long enough", lambda one=caller: one.asked[-1].sent_at_s > over_at_s + 2, 60)
     lost_s = stalls.end()
     for number, caller in enumerate(callers):
         asked = caller.end()
@@ -134,14 +134,19 @@ def test_a_revoked_key_is_out_everywhere_within_a_second(tmp_path: Path, maria: 
         redis.start()
         with cluster(tmp_path, apis=2, workers=0, maria=maria, redis=redis) as it:
             add_user(maria, it)
-            key_id, key = wait_until("a key", lambda: new_key(it.apis[0]))
+            keys = [wait_until("a key", lambda: new_key(it.apis[0])) for _ in PHASES_S]
             if is_redis_away:
                 redis.kill()
-            callers = watched(it, key)
-            stalls = Stalls()
-            stalls.start()
-            assert it.apis[0].http.delete(f"/api/v1/api-keys/{key_id}").status_code == 204
-            judged(callers, time.monotonic(), stalls)
+            for phase_s, (key_id, key) in zip(PHASES_S, keys, strict=True):
+                callers = watched(it, key)
+                stalls = Stalls()
+                stalls.start()
+                time.sleep(phase_s)
+                began_s = time.monotonic()
+                assert it.apis[0].http.delete(f"/api/v1/api-keys/{key_id}").status_code == 204
+                over_at_s = time.monotonic()
+                print(f"revoked in {(over_at_s - began_s) * 1000:.0f} ms")
+                judged(callers, over_at_s, stalls)
     finally:
         redis.close()
 
@@ -161,7 +166,7 @@ def test_a_disabled_user_is_out_everywhere_within_a_second(tmp_path: Path, maria
         )
         over_at_s = time.monotonic()
         for caller in callers:
-            wait_until("it asked for long enough", lambda one=caller: one.asked[-1].sent_at_s > over_at_s + 3, 60)
+            wait_until("it asked for long enough", lambda one=caller: one.asked[-1].sent_at_s > over_at_s + 2, 60)
         lost_s = stalls.end()
         for caller in callers:
             asked = caller.end()

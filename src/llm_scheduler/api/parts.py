@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.directory import Directory
-    from llm_scheduler.services.door import Door
+    from llm_scheduler.services.door import Door, Knock
     from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.explain import Explaining
     from llm_scheduler.services.extensions import PluginState
@@ -102,11 +103,24 @@ class Parts:
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("address", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("_knock", "address", "parts", "principal", "request_id", "tenant_id")
 
-    def __init__(self, parts: Parts, principal: Principal, request_id: str, address: str) -> None:
+    def __init__(
+        self, parts: Parts, principal: Principal, request_id: str, address: str, knock: Knock | None = None
+    ) -> None:
         self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
+        self._knock = knock
         self.tenant_id: TenantId = principal.tenant_id
+
+    def is_still_in(self) -> bool:
+        """Whether the door would let them in now, for no less than then: for answers that go on for long."""
+        if self._knock is None:
+            return True
+        try:
+            now = self.parts.access.door.admit(self._knock)
+        except SchedulerError:
+            return False
+        return now.permissions >= self.principal.permissions
 
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""

@@ -32,6 +32,7 @@ class Directory:
         key is let in."""
         self.tell: Callable[[], None] = _nobody
         """Hints to the other processes that something has changed here."""
+        self._hearers: dict[object, Callable[[], None]] = {}
         self._purged_at = EPOCH
         self._users: dict[UserId, User] = {}
         self._by_name: dict[str, User] = {}
@@ -55,6 +56,12 @@ class Directory:
             await self._catch_up()
             return True
 
+    def on_taken(self, hear: Callable[[], None]) -> Callable[[], None]:
+        """Be told whenever something was taken over; the answer ends it."""
+        token = object()
+        self._hearers[token] = hear
+        return lambda: self._hearers.pop(token, None) and None
+
     async def _catch_up(self) -> None:
         changes = await self._store.access_since(self.version) if self.version >= 0 else None
         if changes is not None:
@@ -62,6 +69,8 @@ class Directory:
         else:
             self._take(await self._store.access())
         self.taken += 1
+        for hear in tuple(self._hearers.values()):
+            hear()
 
     def _take(self, found: AccessSnapshot) -> None:
         for kept in (self._users, self._by_name, self._by_subject, self._of_user):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.unit.api.key_scene import BOOTSTRAP, PEOPLE, KeyScene, key_scene
+from tests.unit.api.scene import Listening
 
 from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId
@@ -388,3 +389,25 @@ async def test_what_the_record_was_not_asked_for_too_long_lets_nobody_in_but_the
         api.parts.access.door.admit(Knock(text, ""))
     api.parts.access.directory.is_stale = False
     assert await api.status(text) == 200
+
+
+async def test_a_stream_ends_with_the_key_that_it_was_asked_with(api: KeyScene) -> None:
+    """Of one task and of all; others' streams go on, also when keys that are none of theirs change."""
+    made = await api.made()
+    task = (await api.of("dan").post("/api/v1/tasks", json=TASK)).json()["id"]
+    async with (
+        Listening(api.app, "/api/v1/events", made["key"]) as all_of_them,
+        Listening(api.app, f"/api/v1/tasks/{task}/events", made["key"]) as one,
+        Listening(api.app, "/api/v1/events", "dan.x.y") as others,
+    ):
+        assert await all_of_them.piece() == await others.piece() == b": listening\n\n"
+        assert await one.event() is not None
+        unrelated = await api.made()
+        await api.of("dan").delete(f"{KEYS}/{unrelated['id']}")
+
+        await api.of("dan").delete(f"{KEYS}/{made['id']}")
+
+        assert await all_of_them.event() is None
+        assert await one.event() is None
+        await api.of("dan").post(f"/api/v1/tasks/{task}/cancel")
+        assert await others.event() is not None
