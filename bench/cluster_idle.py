@@ -12,6 +12,7 @@ from pathlib import Path
 from bench import rig
 from bench.peers.ours import Ours
 from bench.peers.stage import Plan, Stage
+from llm_scheduler.relay.following_access import POLL_S
 
 SETTLE_S = 20.0
 IDLE_S = 60.0
@@ -39,8 +40,11 @@ def idle(stage: Stage, ours: Ours) -> None:
                 rig.verdict(f"idle {name}, share of a core", f"{share:.2%}", "<= 1 %", share <= 0.01)
             else:
                 print(f"  {name}: {share:.2%} of a core")
-        each = asked / (IDLE_S / 60) / 2
-        rig.verdict("idle, SQL statements a minute, each of two processes", f"{each:.0f}", "<= 20", each <= 20)
+        # The API process asks besides whether somebody's access has changed (decision 20).
+        looks = IDLE_S / POLL_S
+        each = (asked - looks) / (IDLE_S / 60) / 2
+        print(f"  looks at access: {looks * 60 / IDLE_S:.0f} a minute of the API process")
+        rig.verdict("idle, other SQL statements a minute, each of two", f"{each:.0f}", "<= 20", each <= 20)
 
 
 def empty_index(stage: Stage, ours: Ours) -> None:

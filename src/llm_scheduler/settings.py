@@ -86,6 +86,12 @@ class Settings(BaseModel):
     bootstrap_api_key: SecretStr | None = Field(
         None, description="Admin key for automation, at least 16 characters. Default: made on first start."
     )
+    access_trusted_s: float = Field(
+        60.0,
+        ge=2,
+        le=86_400,
+        description="Seconds that users and keys are trusted in a cluster while the record cannot be asked; then 503.",
+    )
     strategy: str = Field("fair", description="Order of tasks (docs/strategies.md); a model may have its own.")
     max_queue_length: int = Field(2_000_000, ge=1, description="Tasks that may wait in all; more get 429 queue_full.")
     max_input_bytes: int = Field(1024 * 1024, ge=256, description="Largest input of one task, bytes of JSON.")

@@ -63,7 +63,7 @@ async def test_errors_are_grouped_by_cause_the_commonest_first(scene: Scene) -> 
 
     (group,) = await scene.store.error_groups(_all(scene), 20)
 
-    assert (group.count, group.task_id) == (3, ids[-1])
+    assert (group.number, group.task_id) == (3, ids[-1])
     assert group.code
     assert group.message
     assert await scene.store.error_groups(_all(scene)._replace(tenant_id=TenantId(2)), 20) == []

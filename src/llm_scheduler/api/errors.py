@@ -39,6 +39,9 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.BrokerUnavailableError: 503,
     errors.ArchiveUnavailableError: 503,
     errors.StoreUnusableError: 503,
+    errors.ApiKeyNotFoundError: 404,
+    errors.ApiKeyRevokedError: 409,
+    errors.TooManyApiKeysError: 409,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
     errors.TenantNotFoundError: 404,
@@ -59,6 +62,7 @@ OWN_CODES: Final[Mapping[str, str]] = {
     "invalid_json": "The body is not JSON that can be kept.",
     "method_not_allowed": "The path exists, this method does not.",
     "unsupported_media_type": "The body's type, charset or compression is not taken.",
+    "shown_once": "The secret that an earlier request with this Idempotency-Key made is shown once only.",
     "not_ready": "A part of the server does not work now.",
     "http_error": "The request is not well-formed HTTP.",
 }

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive
 
-    from llm_scheduler.api.parts import Caller, Parts
+    from llm_scheduler.api.parts import Caller
     from llm_scheduler.domain.ids import TaskId
     from llm_scheduler.domain.task import Task
     from llm_scheduler.ports.feed import Feed, News
@@ -53,39 +53,50 @@ class Rereads:
 
 
 class Watch:
-    """News one by one, until the client goes or the server stops."""
+    """News one by one, until the client goes, may not listen any more, or the server stops."""
 
-    def __init__(self, news: AsyncIterator[News], receive: Receive, stopping: asyncio.Event) -> None:
-        self._news, self._stopping = news, stopping
+    def __init__(self, news: AsyncIterator[News], receive: Receive, caller: Caller) -> None:
+        self._news, self._caller, self._stopping = news, caller, caller.parts.stopping
+        self._out = asyncio.Event()
         self._gone = asyncio.ensure_future(_disconnected(receive))
-        self._stop = asyncio.ensure_future(stopping.wait())
+        self._stop = asyncio.ensure_future(self._stopping.wait())
+        self._left = asyncio.ensure_future(self._out.wait())
         self._next: asyncio.Future[News] | None = None
+        self._undo = caller.parts.access.directory.on_taken(self._check)
 
     @property
     def is_stopping(self) -> bool:
-        """Whether the server is about to end."""
-        return self._stopping.is_set()
+        """Whether the server is about to end, or the key or sign-in that this was asked with has ended."""
+        return self._stopping.is_set() or self._out.is_set()
+
+    def _check(self) -> None:
+        if not self._caller.is_still_in():
+            self._out.set()
 
     async def next(self, within_s: float) -> News | None:
-        """The next news; None after `within_s`, or when the server stops. None is ever lost.
+        """The next news; None after `within_s`, or when `is_stopping`. None is ever lost.
 
         Raises:
             ClientDisconnect: nobody listens any more.
         """
         if self._next is None:
             self._next = asyncio.ensure_future(_one(self._news))
-        watched: set[asyncio.Future[Any]] = {self._next, self._gone, self._stop}
+        watched: set[asyncio.Future[Any]] = {self._next, self._gone, self._stop, self._left}
         done, _ = await asyncio.wait(watched, timeout=within_s, return_when=asyncio.FIRST_COMPLETED)
         if self._gone in done:
             raise ClientDisconnect
-        if self._next not in done:
+        if not done:
+            # A key may have ended by itself, of which nobody tells.
+            self._check()
+        if self._next not in done or self._out.is_set():
             return None
         found, self._next = self._next.result(), None
         return found
 
     async def close(self) -> None:
         """Stop listening."""
-        pending: list[asyncio.Future[Any]] = [self._gone, self._stop]
+        self._undo()
+        pending: list[asyncio.Future[Any]] = [self._gone, self._stop, self._left]
         if self._next is not None:
             pending.append(self._next)
         for future in pending:
@@ -95,11 +106,11 @@ class Watch:
 
 @asynccontextmanager
 async def watching(
-    parts: Parts, receive: Receive, task_id: TaskId | None = None, *, with_text: bool = True
+    caller: Caller, receive: Receive, task_id: TaskId | None = None, *, with_text: bool = True
 ) -> AsyncIterator[Watch]:
     """News of one task, or status changes of all: from now on, so read the record after entering."""
-    async with parts.feed.watch(task_id, with_text=with_text) as news:
-        watch = Watch(news, receive, parts.stopping)
+    async with caller.parts.feed.watch(task_id, with_text=with_text) as news:
+        watch = Watch(news, receive, caller)
         try:
             yield watch
         finally:
@@ -119,7 +130,7 @@ async def when_over(caller: Caller, receive: Receive, task_id: TaskId, wait_s: f
         return task
     ends_at = parts.clock.monotonic_s() + wait_s
     rereads = Rereads(parts.feed, REREAD_S)
-    async with watching(parts, receive, task_id, with_text=False) as watch:
+    async with watching(caller, receive, task_id, with_text=False) as watch:
         while True:
             task = await parts.tasks.get(task_id, caller.tenant_id)
             left_s = ends_at - parts.clock.monotonic_s()

@@ -76,8 +76,9 @@ class Front:
             self._strip_root(scope)
             self._check_size(scope, length)
             address = _address(scope)
-            principal = self._principal(scope, key, tenant, address)
-            Caller(self._parts, principal, request_id, address).attach(scope)  # pyright: ignore[reportArgumentType]
+            knock = None if key is None else Knock(key, address, tenant)
+            principal = self._principal(scope, knock, address)
+            Caller(self._parts, principal, request_id, address, knock).attach(scope)  # pyright: ignore[reportArgumentType]
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             self._measure(scope, 499, began)
@@ -94,15 +95,15 @@ class Front:
         if root and (path == root or path.startswith(root + "/")):
             scope["path"] = path[len(root) :] or "/"
 
-    def _principal(self, scope: Scope, key: str | None, tenant: str | None, address: str) -> Principal:
+    def _principal(self, scope: Scope, knock: Knock | None, address: str) -> Principal:
         path = scope["path"]
         if path in OPEN_PATHS or self._app.file_for(scope) is not None:
             return NOBODY
-        if path == METRICS_PATH and key is None and address in _LOOPBACK:
+        if path == METRICS_PATH and knock is None and address in _LOOPBACK:
             return administrator()
-        if key is None:
+        if knock is None:
             raise Problem(401, "unauthorized", "No API key. Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
-        return self._parts.access.door.admit(Knock(key, address, tenant))
+        return self._parts.access.door.admit(knock)
 
     def _check_size(self, scope: Scope, length: int | None) -> None:
         limit = self._parts.max_body_bytes

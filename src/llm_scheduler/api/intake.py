@@ -58,6 +58,7 @@ class Intake:
         self._is_dry = is_dry
         self._submissions, self._tenant_id = caller.parts.submissions, caller.tenant_id
         self._allowed = caller.principal.allowed_models
+        self._key_id = caller.principal.key_id
         self._key, self._is_atomic = key, is_atomic
         self._waiting: list[Numbered] = []
         self._commit: asyncio.Task[None] | None = None
@@ -98,7 +99,7 @@ class Intake:
             body = TaskBody.model_validate(value)
             if self._key is not None and body.idempotency_key is None:
                 body.idempotency_key = f"{self._key}:{line}"
-            task = self._submissions.check(body, self._tenant_id, self._allowed)
+            task = self._submissions.check(body, self._tenant_id, self._allowed, self._key_id)
         except ValidationError as error:
             where = field_errors(error, TaskBody)
             shown = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in where)

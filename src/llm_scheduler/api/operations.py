@@ -30,6 +30,7 @@ _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
+    "key_id": _ID | {"description": "Id of the API key."},
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},

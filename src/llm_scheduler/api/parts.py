@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from llm_scheduler.domain.access import Permission
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.services.submit import Limits
 
@@ -23,10 +24,11 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.api_keys import ApiKeys
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.directory import Directory
-    from llm_scheduler.services.door import Door
+    from llm_scheduler.services.door import Door, Knock
     from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.explain import Explaining
     from llm_scheduler.services.extensions import PluginState
@@ -64,6 +66,7 @@ class AccessParts:
     directory: Directory
     tenants: Tenants
     users: Users
+    api_keys: ApiKeys
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,16 +116,29 @@ class Parts:
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("address", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("_knock", "address", "parts", "principal", "request_id", "tenant_id")
 
-    def __init__(self, parts: Parts, principal: Principal, request_id: str, address: str) -> None:
+    def __init__(
+        self, parts: Parts, principal: Principal, request_id: str, address: str, knock: Knock | None = None
+    ) -> None:
         self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
+        self._knock = knock
         self.tenant_id: TenantId = principal.tenant_id
 
     @property
     def sees_all(self) -> bool:
         """Whether figures are shown of the whole installation: to administrators, in its own tenant."""
         return self.tenant_id == DEFAULT_TENANT and self.principal.may(Permission.SYSTEM_READ)
+
+    def is_still_in(self) -> bool:
+        """Whether the door would let them in now, for no less than then: for answers that go on for long."""
+        if self._knock is None:
+            return True
+        try:
+            now = self.parts.access.door.admit(self._knock)
+        except SchedulerError:
+            return False
+        return now.permissions >= self.principal.permissions
 
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""

@@ -103,6 +103,13 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("GET", "/api/v1/service-accounts"): P.KEYS_MANAGE,
     ("POST", "/api/v1/service-accounts"): P.KEYS_MANAGE,
     ("DELETE", "/api/v1/service-accounts/{account}"): P.KEYS_MANAGE,
+    # Own keys; whose else it takes `keys:manage` for is decided by `services.api_keys`.
+    ("POST", "/api/v1/api-keys"): P.KEYS_OWN,
+    ("GET", "/api/v1/api-keys"): P.KEYS_OWN,
+    ("GET", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
+    ("PATCH", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
+    ("DELETE", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
+    ("POST", "/api/v1/api-keys/{key_id}/renew"): P.KEYS_OWN,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.

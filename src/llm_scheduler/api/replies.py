@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+import orjson
+
 from llm_scheduler.api.answers import Answer
+from llm_scheduler.api.errors import Problem
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import idempotency_key
 from llm_scheduler.domain.errors import IdempotencyConflictError
@@ -36,3 +39,29 @@ async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answe
     answer = await make()
     await store.keep_reply(caller.tenant_id, key, fingerprint, answer.body.decode())
     return answer
+
+
+async def once_shown(request: Request, body: bytes, make: Callable[[], Awaitable[tuple[Answer, str]]]) -> Answer:
+    """As `once` for an answer that has a secret: it is not kept, only where the thing is that was made.
+
+    `make` gives both. Of a repeated request nothing is made twice, and the secret is not shown again.
+
+    Raises:
+        IdempotencyConflictError: the key was used with another body.
+        Problem: 409 `shown_once`, the key was used with this one.
+    """
+    place = ""
+
+    async def keepable() -> Answer:
+        nonlocal place
+        answer, place = await make()
+        made.append(answer)
+        return Answer(answer.status, orjson.dumps({"location": place}))
+
+    made: list[Answer] = []
+    kept = await once(request, body, keepable)
+    if made:
+        return made[0]
+    place = orjson.loads(kept.body)["location"]
+    detail = f"An earlier request with this Idempotency-Key made {place}; its secret is shown only once."
+    raise Problem(409, "shown_once", detail, members={"location": place})

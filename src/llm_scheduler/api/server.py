@@ -13,6 +13,7 @@ from llm_scheduler.api.front import Front
 from llm_scheduler.api.pages import Pages
 from llm_scheduler.api.routes import (
     actions,
+    api_keys,
     budgets,
     bulk,
     dead_letters,
@@ -57,6 +58,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     endpoints.router,
     models.router,
     plugins.router,
+    api_keys.router,
     budgets.router,
     prices.router,
     series.router,

@@ -14,7 +14,7 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.pages import built_dashboard
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
-from llm_scheduler.app.access import make_access
+from llm_scheduler.app.access import access_loops, add_access_sweeps, make_access
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.domain.errors import SchedulerError
@@ -189,6 +189,7 @@ class Installation(Adapters):
         self.loops.also(FORGET_EVERY_S, self.learning.forget)
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
         self.loops.also(DIVERT_EVERY_S, diverting.step)
+        add_access_sweeps(self)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
 
@@ -239,7 +240,7 @@ class Installation(Adapters):
         """Take over what is configured."""
         await self.models.load()
         await self.budgets.load()
-        await self.access.directory.load()
+        await self.access.directory.refresh()
 
     async def open(self) -> None:
         """Open the record, build the index if it is lost, start working.
@@ -276,6 +277,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(_GAUGES_EVERY_S, self._observe), name="gauges"),
             asyncio.create_task(self._every(SAVE_EVERY_S, self.learning.step), name="learning"),
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
+            *access_loops(self),
         ]
 
     async def drain(self, grace_s: float) -> None:

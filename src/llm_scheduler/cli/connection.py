@@ -59,6 +59,7 @@ class Connection:
         self.pace, self._patience_s = invocation.pace, patience_s
         self._is_acquainted = False
         key, _ = invocation.key()
+        self._is_mistyped = _is_mistyped(key)
         headers = {"User-Agent": f"llm-scheduler-cli/{__version__}", "Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {key}"
@@ -189,6 +190,8 @@ class Connection:
         if response.status_code < 400:
             return response
         error = _refused(response)
+        if response.status_code == 401 and self._is_mistyped:
+            error.next_step = "The key is mistyped or cut off: its last six characters do not fit. Copy it again."
         return _Trouble(error, _is_passing(call, response.status_code), error.retry_after_s)
 
     def _unreachable(self, error: httpx2.TransportError) -> UnreachableError:
@@ -215,6 +218,15 @@ def _refused(response: httpx2.Response) -> RefusedError:
     after = response.headers.get("Retry-After", "")
     kind = ServerFailedError if response.status_code >= 500 else RefusedError
     return kind(response.status_code, problem, float(after) if after.isdigit() else None)
+
+
+def _is_mistyped(key: str | None) -> bool:
+    """Whether that is meant to be an API key (`domain.key_text`), and is none."""
+    if key is None or not key.startswith("llms_") or key[13:14] != "_":
+        return False
+    from llm_scheduler.domain.key_text import is_sound
+
+    return not is_sound(key)
 
 
 def segment(name: str | int) -> str:

@@ -123,6 +123,33 @@ class PriceNotFoundError(NotFoundError):
         super().__init__(f"There is no price override {price_id}. List them: GET /api/v1/prices.")
 
 
+class ApiKeyNotFoundError(NotFoundError):
+    """No such API key, or it is somebody else's."""
+
+    code = "api_key_not_found"
+
+    def __init__(self, key_id: int) -> None:
+        super().__init__(f"There is no API key {key_id} that you may see. List them: GET /api/v1/api-keys.")
+
+
+class ApiKeyRevokedError(ConflictError):
+    """A revoked API key stays revoked."""
+
+    code = "api_key_revoked"
+
+    def __init__(self, key_id: int) -> None:
+        super().__init__(f"API key {key_id} is revoked; make another one: POST /api/v1/api-keys.")
+
+
+class TooManyApiKeysError(ConflictError):
+    """The user has as many API keys as one may have."""
+
+    code = "too_many_api_keys"
+
+    def __init__(self, username: str, limit: int) -> None:
+        super().__init__(f"'{username}' has {limit} API keys, the most there may be; revoke some that are not used.")
+
+
 class BudgetNameTakenError(ConflictError):
     """Another budget has that name."""
 

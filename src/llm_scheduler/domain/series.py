@@ -29,7 +29,7 @@ class ErrorGroup(NamedTuple):
     model_id: ModelId
     code: str
     http_status: int | None
-    count: int
+    number: int
     last_at: Millis
     task_id: TaskId
     message: str

@@ -5,16 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from llm_scheduler.domain.ids import LoginId, TenantId, UserId
+    from llm_scheduler.domain.ids import LoginId, Millis, TenantId, UserId
 
 
 class Claims(NamedTuple):
-    """What a token that holds says. `epoch` is the user's when it was signed."""
+    """What a token that holds says. `epoch` is the user's when it was signed.
+
+    With `expires_at` the token need not be checked anew for every request (see `services.door`).
+    """
 
     user_id: UserId
     tenant_id: TenantId
     login_id: LoginId
     epoch: int
+    expires_at: Millis | None = None
 
 
 class NoTokens:

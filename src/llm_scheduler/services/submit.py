@@ -151,10 +151,17 @@ class Submissions:
         self.patience: Patience | None = None
         """Refuses what would wait too long, where models say how long that is."""
 
-    def check(self, draft: TaskDraft, tenant_id: TenantId, allowed: frozenset[str] | None = None) -> NewTask:
+    def check(
+        self,
+        draft: TaskDraft,
+        tenant_id: TenantId,
+        allowed: frozenset[str] | None = None,
+        key_id: int | None = None,
+    ) -> NewTask:
         """The draft as a task that can be recorded.
 
-        `allowed`: names of the models that the caller may use, None = every one of the tenant's.
+        `allowed`: names of the models that the caller may use, None = every one of the tenant's. `key_id`: the API
+        key that it came with.
 
         Raises:
             ModelNotFoundError: no such model.
@@ -194,6 +201,7 @@ class Submissions:
             metadata=draft.metadata or {},
             idempotency_key=draft.idempotency_key,
             fingerprint=_fingerprint(draft, text) if draft.idempotency_key else None,
+            key_id=key_id,
             cache=self._wish(draft, model, tenant_id, body),
             est_output=estimate.output_tokens,
             options=self._options(draft, model, tenant_id, allowed),

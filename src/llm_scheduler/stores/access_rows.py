@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -149,8 +150,6 @@ def key_row(key: ApiKey) -> tuple[object, ...]:
 
 def key_of(row: Row) -> ApiKey:
     """From `KEY_COLUMNS`. A scope that this program does not know allows nothing."""
-    known = frozenset(Permission)
-    scopes = None if row[6] is None else frozenset(Permission(one) for one in orjson.loads(row[6]) if one in known)
     return ApiKey(
         id=KeyId(row[0]),
         tenant_id=TenantId(row[1]),
@@ -158,13 +157,25 @@ def key_of(row: Row) -> ApiKey:
         name=row[3],
         prefix=row[4],
         hash=row[5],
-        scopes=scopes,
-        limits=limits_of(orjson.loads(row[7]) if row[7] else {}),
+        scopes=None if row[6] is None else _scopes_of(row[6]),
+        limits=_limits_of(row[7] or "{}"),
         created_at=Millis(row[8]),
         expires_at=row[9],
         revoked_at=row[10],
         last_used_at=row[11],
     )
+
+
+@lru_cache(maxsize=1024)
+def _scopes_of(text: str) -> frozenset[Permission]:
+    """Kept: many keys have the same, and share it in memory."""
+    known = frozenset(Permission)
+    return frozenset(Permission(one) for one in orjson.loads(text) if one in known)
+
+
+@lru_cache(maxsize=1024)
+def _limits_of(text: str) -> KeyLimits:
+    return limits_of(orjson.loads(text))
 
 
 def limits_of(fields: dict[str, Any]) -> KeyLimits:

@@ -116,6 +116,17 @@ SIGNING_KEYS: Final = Table(
     **CLUSTERED,
 )
 
+ACCESS_CHANGES: Final = Table(
+    "access_changes",
+    METADATA,
+    # What each step of the version `access` in `states` changed: `user`, `key` or `login`, and its id.
+    Column("version", BigInteger, nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("row_id", BigInteger, nullable=False),
+    PrimaryKeyConstraint("version", "kind", "row_id"),
+    **CLUSTERED,
+)
+
 AUDIT_LOG: Final = Table(
     "audit_log",
     METADATA,

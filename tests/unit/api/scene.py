@@ -20,8 +20,10 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.providers.scripted import ScriptedKind
 from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
+from llm_scheduler.security.drawing import drawn
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.api_keys import ApiKeys
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.directory import Directory
@@ -74,10 +76,11 @@ def access_of(store: SqliteStore, catalogue: Catalogue, models: Models, broker: 
     """Services over the record, behind a door that knows two keys."""
     directory = Directory(store)
     return AccessParts(
-        cast("Door", KnownKeys()),
-        directory,
-        Tenants(store, catalogue, directory, models, broker),
-        Users(store, directory, models, PlainPasswords()),
+        door=cast("Door", KnownKeys()),
+        directory=directory,
+        tenants=Tenants(store, catalogue, directory, models, broker),
+        users=Users(store, directory, models, PlainPasswords()),
+        api_keys=ApiKeys(store, directory, SystemClock(), drawn),
     )
 
 

@@ -70,7 +70,7 @@ async def all_events(request: Request) -> EventStream:
 
 
 async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGenerator[bytes, None]:
-    async with watching(caller.parts, receive, task_id) as watch:
+    async with watching(caller, receive, task_id) as watch:
         told, rereads = Told(), Rereads(caller.parts.feed, KEEP_ALIVE_S)
         is_stale = True
         while not watch.is_stopping:
@@ -117,7 +117,7 @@ def _piece(caller: Caller, news: News) -> bytes:
 
 
 async def _follow_all(caller: Caller, receive: Receive) -> AsyncGenerator[bytes, None]:
-    async with watching(caller.parts, receive) as watch:
+    async with watching(caller, receive) as watch:
         yield b": listening\n\n"
         while not watch.is_stopping:
             news = await watch.next(KEEP_ALIVE_S)

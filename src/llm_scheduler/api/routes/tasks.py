@@ -77,12 +77,12 @@ async def submit(request: Request) -> Answer:
             raise invalid("It differs from the Idempotency-Key header; send one of the two.", "body", "idempotency_key")
         body.idempotency_key = key
     submissions = caller.parts.submissions
+    principal = caller.principal
+    new_task = submissions.check(body, caller.tenant_id, principal.allowed_models, principal.key_id)
     if asked is not None and asked.dry_run:
-        tasks = [submissions.check(body, caller.tenant_id, caller.principal.allowed_models)]
+        tasks = [new_task]
         return json_answer(forecast_json(await caller.parts.forecasts.forecast(tasks, caller.tenant_id)))
-    task, is_new = await submissions.submit_one(
-        submissions.check(body, caller.tenant_id, caller.principal.allowed_models)
-    )
+    task, is_new = await submissions.submit_one(new_task)
     if wait_s is not None:
         task = await when_over(caller, request.receive, task.id, wait_s)
     return _task_answer(caller, task, status=201 if is_new else 200, location=f"/api/v1/tasks/{task.id}")

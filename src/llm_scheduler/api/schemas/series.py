@@ -93,7 +93,7 @@ def error_group_json(group: ErrorGroup, name_of: Callable[[ModelId], str]) -> di
         "model": name_of(group.model_id),
         "code": group.code,
         "http_status": group.http_status,
-        "count": group.count,
+        "count": group.number,
         "last_at": stamp(group.last_at),
         "task_id": group.task_id,
         "message": group.message[:500],

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores import cache_statements, fallback_statements, money_statements, statements
+from llm_scheduler.stores import cache_statements, fallback_statements, key_statements, money_statements, statements
 from llm_scheduler.stores.portable import states
 
 UPDATE: Final = " FOR UPDATE"
@@ -41,6 +41,7 @@ LOCKS: Final = {
     money_statements.HOLD_BUDGETS: UPDATE,
     money_statements.HOLD_EVERY_BUDGET: UPDATE,
     money_statements.SELECT_HELD: SKIP,
+    key_statements.HOLD_KEY: UPDATE,
 }
 INFORMING: Final = frozenset(
     {
@@ -66,6 +67,7 @@ INFORMING: Final = frozenset(
         money_statements.SELECT_LEAKED,  # held before they are settled
         money_statements.SUMS,  # under the locks of their budgets
         money_statements.SAME_PRICE,
+        key_statements.OLD,  # judged again by the DELETE
     }
 )
 

@@ -28,6 +28,7 @@ def upgrade():
         ("api_keys", _add_api_keys),
         ("logins", _add_logins),
         ("signing_keys", _add_signing_keys),
+        ("access_changes", _add_access_changes),
         ("audit_log", _add_audit_log),
     ):
         if not found.has_table(name):
@@ -140,6 +141,17 @@ def _add_signing_keys():
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("retired_at", sa.BigInteger()),
         sa.PrimaryKeyConstraint("kid"),
+        **CLUSTERED,
+    )
+
+
+def _add_access_changes():
+    op.create_table(
+        "access_changes",
+        sa.Column("version", sa.BigInteger(), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("row_id", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("version", "kind", "row_id"),
         **CLUSTERED,
     )
 
