@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import orjson
@@ -41,6 +42,8 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.StoreUnusableError: 503,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
+    errors.AddressNotAllowedError: 403,
+    errors.RateLimitedError: 429,
     errors.TenantNotFoundError: 404,
     errors.UnsealError: 503,
 }
@@ -52,6 +55,7 @@ OWN_CODES: Final[Mapping[str, str]] = {
     "unsupported_media_type": "The body's type, charset or compression is not taken.",
     "not_ready": "A part of the server does not work now.",
     "http_error": "The request is not well-formed HTTP.",
+    "https_required": "This installation takes no requests by plain HTTP.",
 }
 """Codes that the domain does not know."""
 
@@ -60,6 +64,7 @@ TITLES: Final[Mapping[int, str]] = {
     201: "Created",
     202: "Accepted",
     204: "No Content",
+    308: "Permanent Redirect",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
@@ -154,6 +159,23 @@ def problem_of(error: errors.SchedulerError, *prefix: str | int) -> Problem:
     where: list[FieldError] = [{"loc": [*prefix, *loc], "msg": str(error)}] if loc else []
     wait_s = getattr(error, "retry_after_s", None)
     return Problem(status, error.code, str(error), errors=where, retry_after_s=wait_s)
+
+
+def rate_problem(error: errors.RateLimitedError) -> Problem:
+    """429 with which limit, and how it stands."""
+    headers = {
+        "X-RateLimit-Limit": str(error.per_minute),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(ceil(error.reset_s)),
+    }
+    return Problem(
+        STATUS[errors.RateLimitedError],
+        error.code,
+        str(error),
+        retry_after_s=ceil(error.retry_after_s),
+        headers=headers,
+        members={"limit": error.limit},
+    )
 
 
 def codes() -> dict[str, str]:

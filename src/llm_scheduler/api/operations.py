@@ -11,8 +11,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from llm_scheduler.api.errors import TITLES
-from llm_scheduler.api.parts import principal_in
+from llm_scheduler.api.parts import caller_in
 from llm_scheduler.api.permissions import NEEDS, check
+from llm_scheduler.api.protection import ADMINISTRATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
 
 SCHEMAS: Final = "#/components/schemas/"
-_ALWAYS: Final = (401, 403, 422, 500)
+_ALWAYS: Final = (401, 403, 422, 429, 500)
+_ALWAYS_OPEN: Final = (429, 500)
 _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -79,8 +81,13 @@ class DirectRoute(APIRoute):
         # One need for a path's methods: each route of ours has one method.
         need = NEEDS.get((next(iter(self.methods or ())), self.path))
 
+        is_administration = need in ADMINISTRATION
+
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
-            check(principal_in(scope), need)
+            caller = caller_in(scope)
+            check(caller.principal, need)
+            if is_administration and not caller.origin.is_local:
+                caller.parts.access.protection.check_administration(caller.address)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 
@@ -106,7 +113,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
         tag: chapter.
         summary: one line; the docstring becomes the description.
         answers: by status: the body's class, or words for an answer that is not JSON.
-        problems: statuses beyond 401, 403, 422 and 500.
+        problems: statuses beyond 401, 403, 422, 429 and 500.
         body: what is taken.
         query: parameters that are taken.
         headers: names among those known here.
@@ -121,7 +128,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
     if body is not None:
         schema = {"$ref": SCHEMAS + body.__name__}
         extra["requestBody"] = {"required": needs_body, "content": {"application/json": {"schema": schema}}}
-    always = (500,) if is_open else _ALWAYS
+    always = _ALWAYS_OPEN if is_open else _ALWAYS
     responses: dict[int | str, dict[str, Any]] = {}
     for status, answer in answers.items():
         responses[status] = _described(status, answer, media)

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.api.protection import Protection
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from llm_scheduler.api.origin import Origin
     from llm_scheduler.domain.access import Principal
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.ports.clock import Clock
@@ -52,10 +54,14 @@ class Readiness(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessParts:
-    """Who may do what. `door` says who a caller is, `directory` holds what it goes by."""
+    """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
+
+    `protection` is what holds for everybody: networks, HTTPS, other sites, limits.
+    """
 
     door: Door
     directory: Directory
+    protection: Protection = field(default_factory=Protection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +106,11 @@ class Parts:
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("address", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("address", "origin", "parts", "principal", "request_id", "tenant_id")
 
-    def __init__(self, parts: Parts, principal: Principal, request_id: str, address: str) -> None:
-        self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
+    def __init__(self, parts: Parts, principal: Principal, request_id: str, origin: Origin) -> None:
+        self.parts, self.principal, self.request_id, self.origin = parts, principal, request_id, origin
+        self.address = origin.address
         self.tenant_id: TenantId = principal.tenant_id
 
     def attach(self, scope: dict[str, object]) -> None:
@@ -111,9 +118,9 @@ class Caller:
         scope[_CALLER] = self
 
 
-def principal_in(scope: MutableMapping[str, Any]) -> Principal:
+def caller_in(scope: MutableMapping[str, Any]) -> Caller:
     """Who sent the request with that scope."""
-    return cast("Caller", scope[_CALLER]).principal
+    return cast("Caller", scope[_CALLER])
 
 
 def caller_of(request: Request) -> Caller:
