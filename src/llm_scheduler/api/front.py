@@ -115,8 +115,10 @@ class Front:
         if path in OPEN_PATHS or key is None:
             if path == METRICS_PATH and origin.is_local:
                 return administrator(), NO_DEMANDS
-            is_free = limits is None or path in HEALTH_PATHS
-            return NOBODY if path in OPEN_PATHS else None, NO_DEMANDS if is_free else limits.of_nobody(origin.address)
+            principal = NOBODY if path in OPEN_PATHS else None
+            if limits is None or path in HEALTH_PATHS:
+                return principal, NO_DEMANDS
+            return principal, limits.of_nobody(origin.address)
         tenant = fields.get(b"x-tenant")
         knock = Knock(key, origin.address, None if tenant is None else tenant.strip().decode("utf-8", "replace"))
         if limits is None:
@@ -129,7 +131,7 @@ class Front:
                 limits.failed(origin.address, key)
                 raise
             limits.got_in(origin.address, key)
-        if tenant is not None and principal.is_admin and not origin.is_local:
+        if tenant is not None and principal.is_admin:
             # In a tenant of one's choice: that is administration, whatever is done there.
             self._protection.check_administration(origin.address)
         return principal, NO_DEMANDS if limits is None else limits.of(principal, origin.address)

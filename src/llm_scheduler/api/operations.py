@@ -86,7 +86,7 @@ class DirectRoute(APIRoute):
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
             caller = caller_in(scope)
             check(caller.principal, need)
-            if is_administration and not caller.origin.is_local:
+            if is_administration:
                 caller.parts.access.protection.check_administration(caller.address)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)

@@ -111,7 +111,7 @@ class Protection:
         """Headers of every answer on this path."""
         headers = _OF_THE_API if path.startswith(_API) else _OF_PAGES
         if self.hsts_s and origin.scheme == "https":
-            headers = (*headers, (b"strict-transport-security", b"max-age=%d; includeSubDomains" % self.hsts_s))
+            headers = (*headers, (b"strict-transport-security", b"max-age=%d" % self.hsts_s))
         return headers
 
     def cors_headers(self, fields: Mapping[bytes, bytes]) -> tuple[Header, ...]:

@@ -18,6 +18,8 @@ from llm_scheduler.providers.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp.abc import AbstractResolver
+
     from llm_scheduler.domain.outbound import Outbound
     from llm_scheduler.ports.provider import Allowance, ProviderError
 
@@ -69,16 +71,20 @@ class Upstream:
         headers: sent with each request.
         secrets: texts that must not stand in an error.
         outbound: which addresses may be connected to; None = any.
+        resolver: asked for names; None = the system.
     """
 
     def __init__(
-        self, headers: Mapping[str, str], secrets: tuple[str, ...] = (), outbound: Outbound | None = None
+        self,
+        headers: Mapping[str, str],
+        secrets: tuple[str, ...] = (),
+        outbound: Outbound | None = None,
+        resolver: AbstractResolver | None = None,
     ) -> None:
         own = {"user-agent": "llm-scheduler", "content-type": "application/json"}
         self._headers = own | {name.lower(): value for name, value in headers.items()}
         self.secrets = secrets
-        self._outbound = outbound
-        self._resolver: aiohttp.abc.AbstractResolver | None = None
+        self._outbound, self._resolver = outbound, resolver
         self._pooled: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._is_closed = False
