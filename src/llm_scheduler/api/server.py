@@ -20,6 +20,7 @@ from llm_scheduler.api.routes import (
     explain,
     history,
     models,
+    network,
     plugins,
     predictions,
     prices,
@@ -53,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     stats.router,
     history.router,
+    network.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""
