@@ -132,6 +132,7 @@ class PrometheusMeter:
             "process keeps to its part of them",
             registry=registry,
         )
+        self._rates_shared.set(1)
         self._quota_exhausted = Counter(
             "provider_quota_exhausted_total",
             "Calls refused because the account is used up",
