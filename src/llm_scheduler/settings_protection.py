@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from llm_scheduler.domain.networks import network_of
+from llm_scheduler.domain.addresses import network_of
 from llm_scheduler.domain.outbound import check_entry
 
 _ORIGIN: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")

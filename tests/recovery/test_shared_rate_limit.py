@@ -76,12 +76,11 @@ def test_two_processes_share_one_limit_to_within_two_per_cent(tmp_path: Path) ->
 def test_without_redis_each_process_keeps_to_its_part_and_says_so(tmp_path: Path, redis: Redis) -> None:
     with cluster(tmp_path, apis=2, workers=0, redis=redis, rate_limit_address_rpm=str(PER_MINUTE)) as it:
 
-        def gauge(value: str) -> bool:
+        def gauge(value: str, name: str = "api_rate_limits_shared") -> bool:
             metrics = [api.http.get("/metrics").text for api in it.apis]
-            return all(f"api_rate_limits_shared {value}" in text for text in metrics)
+            return all(f"\n{name} {value}" in text for text in metrics)
 
-        for api in it.apis:
-            api.http.get("/api/v1/budgets")
+        wait_until("both know of each other", lambda: gauge("2.0", "sessions_alive"), 60, 0.5)
         assert gauge("1.0")
         redis.kill()
         try:

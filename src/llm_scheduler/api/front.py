@@ -24,7 +24,7 @@ from llm_scheduler.api.errors import (
 )
 from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
-from llm_scheduler.api.protection import HEALTH_PATHS, limit_headers
+from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
 from llm_scheduler.domain.errors import RateLimitedError, SchedulerError, UnauthorizedError
 from llm_scheduler.services.door import Knock
@@ -124,13 +124,16 @@ class Front:
         if limits is None:
             principal = self._parts.access.door.admit(knock)
         else:
-            limits.check_failures(origin.address, key)
+            was_good = limits.check_failures(origin.address, key)
             try:
                 principal = self._parts.access.door.admit(knock)
             except UnauthorizedError:
                 limits.failed(origin.address, key)
                 raise
-            limits.got_in(origin.address, key)
+            if not was_good:
+                limits.got_in(origin.address, key)
+        if principal.key_id is not None:
+            check_key_address(self._parts.access.directory.key(principal.key_id), origin.address)
         if tenant is not None and principal.is_admin:
             # In a tenant of one's choice: that is administration, whatever is done there.
             self._protection.check_administration(origin.address)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llm_scheduler.domain.networks import address_of, contains
+from llm_scheduler.domain.addresses import address_of
+from llm_scheduler.domain.networks import contains
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ class Origins:
         scheme = scope.get("scheme", "http")
         is_forwarded = not _SIGNS.isdisjoint(fields)
         if not is_forwarded or not self.trusted or not self.trusts(peer):
-            return Origin(peer, scheme, peer, not is_forwarded and _is_loopback(peer))
+            return _of_peer(peer, scheme, is_forwarded)
         values = [value for name, value in scope["headers"] if name == self._header]
         said = b",".join(values)[-_LONGEST:].decode("latin-1")
         if self._header == FORWARDED:
@@ -88,6 +89,11 @@ class Origins:
         # Without a hop it is the proxy itself that asks, or a client that it does not name.
         is_local = is_told and _is_loopback(peer) and _is_loopback(address)
         return Origin(address, proto if proto in _SCHEMES else scheme, peer, is_local)
+
+
+@lru_cache(maxsize=4096)
+def _of_peer(peer: str, scheme: str, is_forwarded: bool) -> Origin:
+    return Origin(peer, scheme, peer, not is_forwarded and _is_loopback(peer))
 
 
 @lru_cache(maxsize=4096)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from starlette.types import Scope
 
     from llm_scheduler.api.origin import Origin
+    from llm_scheduler.domain.access import ApiKey
     from llm_scheduler.services.rate_limits import Passed, RateLimits
 
 Header = tuple[bytes, bytes]
@@ -139,6 +140,16 @@ class Protection:
             (b"access-control-allow-headers", _CORS_HEADERS),
             (b"access-control-max-age", _CORS_KEPT_S),
         )
+
+
+def check_key_address(key: ApiKey | None, address: str) -> None:
+    """Let pass a key that may be used from there.
+
+    Raises:
+        AddressNotAllowedError: it may not.
+    """
+    if key is not None and key.limits.networks and not contains(key.limits.networks, address):
+        raise AddressNotAllowedError(f"The API key '{key.name}'", address)
 
 
 def limit_headers(passed: Passed) -> tuple[Header, ...]:

@@ -11,7 +11,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_scheduler.domain.networks import contains, household
+from llm_scheduler.domain.addresses import household
+from llm_scheduler.domain.networks import contains
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence

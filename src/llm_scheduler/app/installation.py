@@ -67,7 +67,7 @@ _RANGES_EVERY_S: Final = 60.0
 _HELD_EVERY_S: Final = 2.0
 _BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
-_SESSIONS_EVERY_S: Final = 60.0
+_SESSIONS_EVERY_S: Final = 15.0
 
 
 class Installation(Adapters):

@@ -11,12 +11,12 @@ from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.domain.networks import address_of, network_of
+from llm_scheduler.domain.addresses import address_of, network_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from llm_scheduler.domain.networks import Address, Network
+    from llm_scheduler.domain.addresses import Address, Network
 
 
 class Reach(StrEnum):

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from llm_scheduler.domain.addresses import household
 from llm_scheduler.domain.errors import RateLimitedError
-from llm_scheduler.domain.networks import household
 from llm_scheduler.domain.rate import Rule
 from llm_scheduler.domain.rate import rule_of as _rule_of
 
@@ -147,28 +147,28 @@ class RateLimits:
         key, rule = demands[0]
         raise self._refused(key, rule, self._ledger.look(key, rule))
 
-    def check_failures(self, address: str, credential: str) -> None:
+    def check_failures(self, address: str, credential: str) -> bool:
         """Before anything is reckoned: have there been too many failures from there?
 
+        Whether this is a credential that got in from there before; such a one is let through.
+
         Raises:
-            RateLimitedError: too many, and this credential is not one that got in from there before.
+            RateLimitedError: too many.
         """
-        if not self.rates.failures:
-            return
+        if not self.rates.failures or hash((address, credential)) in self._good:
+            return True
         rule = rule_of(self.rates.failures)
         key = ("failures", household(address))
         standing = self._ledger.look(key, rule)
-        if not standing.is_allowed and hash((address, credential)) not in self._good:
+        if not standing.is_allowed:
             raise self._refused(key, rule, standing)
+        return False
 
     def got_in(self, address: str, credential: str) -> None:
         """That credential is good."""
-        if self.rates.failures:
-            known = hash((address, credential))
-            if known not in self._good:
-                if len(self._good) >= _MOST_GOOD:
-                    self._good.pop(next(iter(self._good)))
-                self._good[known] = None
+        if len(self._good) >= _MOST_GOOD:
+            self._good.pop(next(iter(self._good)))
+        self._good[hash((address, credential))] = None
 
     def failed(self, address: str, credential: str = "") -> None:
         """That one is not: one failure more of that address."""

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_scheduler.api.origin import FORWARDED, MOST_HOPS, Origin, Origins, hop_address
-from llm_scheduler.domain.networks import address_of, contains, household, network_of
+from llm_scheduler.domain.addresses import address_of, household, network_of
+from llm_scheduler.domain.networks import contains
 
 PROXY, INNER, CLIENT = "10.0.0.1", "10.0.0.2", "203.0.113.7"
 TRUSTED = Origins(("10.0.0.0/8", "127.0.0.1", "::1"))

@@ -14,7 +14,7 @@ from llm_scheduler.api.origin import Origins
 from llm_scheduler.api.parts import AccessParts
 from llm_scheduler.api.protection import Protection
 from llm_scheduler.api.server import create_app
-from llm_scheduler.domain.access import PERMISSIONS, Principal, PrincipalKind, Role, administrator
+from llm_scheduler.domain.access import PERMISSIONS, ApiKey, KeyLimits, Principal, PrincipalKind, Role, administrator
 from llm_scheduler.domain.errors import UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, UserId
 from llm_scheduler.domain.tenant import Quotas
@@ -71,19 +71,18 @@ class Limited:
     def __init__(self, made: Scene, rates: Rates, origins: Origins) -> None:
         self.clock, self.door, self.parts = StillClock(), Doors(), made.parts
         directory = cast("Directory", self)
+        self.networks: dict[int, tuple[str, ...]] = {}
         ledger = LocalLedger(self.clock)  # type: ignore[arg-type]
         self.limits = RateLimits(ledger, directory, made.parts.catalogue, made.parts.meter, rates)
         protection = Protection(origins, limits=self.limits)
-        access = AccessParts(cast("Door", self.door), made.parts.access.directory, protection)
+        access = AccessParts(cast("Door", self.door), directory, protection)
         self.app = create_app(replace(made.parts, access=access))
         self.own: dict[int, int] = {}
 
     def key(self, key_id: KeyId) -> Any:
         """As the directory: keys that have a limit of their own."""
-        from llm_scheduler.domain.access import ApiKey, KeyLimits
-
-        rpm = self.own.get(key_id)
-        return ApiKey(key_id, DEFAULT_TENANT, UserId(1), "k", "p", "h", limits=KeyLimits(rpm=rpm))
+        limits = KeyLimits(self.own.get(key_id), networks=self.networks.get(key_id, ()))
+        return ApiKey(key_id, DEFAULT_TENANT, UserId(1), "k", "p", "h", limits=limits)
 
     def limit_tenant(self, rpm: int) -> None:
         tenants = self.parts.catalogue.tenants_by_id
@@ -257,6 +256,20 @@ async def test_behind_a_trusted_proxy_each_client_has_its_own_limit(tmp_path: Pa
             headers = {"X-Forwarded-For": f"1.1.1.1, {client}"}
             statuses = [(await http.get("/docs", headers=headers)).status_code for _ in range(BURST + 1)]
             assert statuses == [200] * BURST + [429]
+
+
+async def test_a_key_may_be_used_from_its_networks_only(tmp_path: Path) -> None:
+    async with limited(tmp_path) as it:
+        it.networks = {1: ("192.0.2.0/24", "2001:db8::/32")}
+
+        assert await it.statuses("u1-k1", 1, "192.0.2.1") == [200]
+        assert await it.statuses("u1-k1", 1, "::ffff:192.0.2.1") == [200]
+        assert await it.statuses("u1-k2", 1, "203.0.113.7") == [200]
+        async with it.client("u1-k1", "203.0.113.7") as http:
+            for headers in ({}, {"X-Forwarded-For": "192.0.2.1"}, {"Forwarded": "for=192.0.2.1"}):
+                refused = await http.get(PATH, headers=headers)
+                assert (refused.status_code, refused.json()["code"]) == (403, "address_not_allowed")
+                assert "203.0.113.7" in refused.json()["detail"]
 
 
 async def test_a_header_that_nobody_trusts_gives_no_new_limit(tmp_path: Path) -> None:

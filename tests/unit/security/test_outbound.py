@@ -11,10 +11,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llm_scheduler.domain.addresses import address_of
 from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId
 from llm_scheduler.domain.model import Endpoint, Model
-from llm_scheduler.domain.networks import address_of
 from llm_scheduler.domain.outbound import Outbound, Reach, check_entry, is_public
 from llm_scheduler.ports.provider import BoundedKind, Call, Fault, ProviderError
 from llm_scheduler.providers.kinds import KINDS
