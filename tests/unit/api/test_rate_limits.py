@@ -96,13 +96,10 @@ class Limited:
             return [(await http.get(path)).status_code for _ in range(count)]
 
 
-Make = "Callable[..., AsyncIterator[Limited]]"
-
-
 @asynccontextmanager
-async def limited(folder: Path, origins: Origins | None = None, **rates: int) -> AsyncIterator[Limited]:
+async def limited(folder: Path, trusted: tuple[str, ...] = (), **rates: Any) -> AsyncIterator[Limited]:
     async with scene(folder) as made:
-        yield Limited(made, Rates(**rates), origins or Origins())
+        yield Limited(made, Rates(**rates), Origins(trusted))
 
 
 @pytest.mark.parametrize("limit", ["key", "user", "tenant", "address"])
@@ -251,7 +248,7 @@ async def test_an_ipv6_customer_cannot_move_from_address_to_address(tmp_path: Pa
 
 
 async def test_behind_a_trusted_proxy_each_client_has_its_own_limit(tmp_path: Path) -> None:
-    async with limited(tmp_path, Origins(("10.0.0.1",)), open=BURST) as it, it.client(None, "10.0.0.1") as http:
+    async with limited(tmp_path, ("10.0.0.1",), open=BURST) as it, it.client(None, "10.0.0.1") as http:
         for client in ("203.0.113.7", "203.0.113.8"):
             headers = {"X-Forwarded-For": f"1.1.1.1, {client}"}
             statuses = [(await http.get("/docs", headers=headers)).status_code for _ in range(BURST + 1)]
