@@ -13,11 +13,12 @@ import tomllib
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from llm_scheduler.domain.errors import InvalidInputError, SchedulerError
 from llm_scheduler.paths import default_data_dir
 from llm_scheduler.scheduling.strategies.registry import find
+from llm_scheduler.settings_protection import ProtectionSettings
 
 PREFIX: Final = "LLMS_"
 CLIENT_NAMES: Final = frozenset({"url", "api_key"})
@@ -42,7 +43,7 @@ class SettingsError(SchedulerError):
     code = "bad_settings"
 
 
-class Settings(BaseModel):
+class Settings(ProtectionSettings):
     """What an installation may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

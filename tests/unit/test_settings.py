@@ -37,6 +37,13 @@ def test_later_sources_win_and_are_named(tmp_path: Path) -> None:
         ({"LLMS_DATABASE_URL": "postgres://x"}, "sqlite:///"),
         ({"LLMS_LOG_FORMAT": "xml"}, "console"),
         ({"LLMS_GRACE_S": "-1"}, "greater than or equal to 0"),
+        ({"LLMS_TRUSTED_PROXIES": "10.0.0.0/8,10.0.0.1/8"}, "LLMS_TRUSTED_PROXIES: '10.0.0.1/8' is no network"),
+        ({"LLMS_ADMIN_NETWORKS": "office"}, "'office' is no network"),
+        ({"LLMS_CORS_ORIGINS": "*"}, "'*' is no site"),
+        ({"LLMS_CORS_ORIGINS": "https://app.example.com/"}, "exactly, without a path"),
+        ({"LLMS_OUTBOUND": "closed"}, "allowlist"),
+        ({"LLMS_OUTBOUND_ALLOW": "http://x"}, "'http://x' is no network"),
+        ({"LLMS_FORWARDED_HEADER": "x-real-ip"}, "forwarded"),
     ],
 )
 def test_a_bad_setting_is_refused_with_what_would_be_right(environ: dict[str, str], words: str, tmp_path: Path) -> None:
@@ -58,6 +65,17 @@ def test_secrets_are_masked_when_shown(tmp_path: Path) -> None:
 
     assert "very secret" not in str(settings.shown())
     assert "very secret" not in repr(settings)
+
+
+def test_lists_are_written_with_commas(tmp_path: Path) -> None:
+    """In the environment; in the file they are lists."""
+    (tmp_path / "llm-scheduler.toml").write_text('admin_networks = ["10.0.0.0/8", "2001:db8::1"]\n')
+    environ = {"LLMS_TRUSTED_PROXIES": "10.0.0.1, 10.0.0.2/32,", "LLMS_CORS_ORIGINS": "https://App.example.com:8443"}
+    settings, _ = load({"data_dir": tmp_path}, environ)
+
+    assert settings.trusted_proxies == ("10.0.0.1", "10.0.0.2/32")
+    assert settings.admin_networks == ("10.0.0.0/8", "2001:db8::1")
+    assert settings.cors_origins == ("https://app.example.com:8443",)
 
 
 def test_a_broken_file_is_named(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from http import HTTPStatus
+from math import ceil
 from typing import TYPE_CHECKING, Final, TypedDict
 
 import orjson
@@ -44,6 +45,8 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.TooManyApiKeysError: 409,
     errors.UnauthorizedError: 401,
     errors.ForbiddenError: 403,
+    errors.AddressNotAllowedError: 403,
+    errors.RateLimitedError: 429,
     errors.TenantNotFoundError: 404,
     errors.TenantNameTakenError: 409,
     errors.TenantInUseError: 409,
@@ -65,6 +68,7 @@ OWN_CODES: Final[Mapping[str, str]] = {
     "shown_once": "The secret that an earlier request with this Idempotency-Key made is shown once only.",
     "not_ready": "A part of the server does not work now.",
     "http_error": "The request is not well-formed HTTP.",
+    "https_required": "This installation takes no requests by plain HTTP.",
 }
 """Codes that the domain does not know."""
 
@@ -73,6 +77,7 @@ TITLES: Final[Mapping[int, str]] = {
     201: "Created",
     202: "Accepted",
     204: "No Content",
+    308: "Permanent Redirect",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
@@ -167,6 +172,23 @@ def problem_of(error: errors.SchedulerError, *prefix: str | int) -> Problem:
     where: list[FieldError] = [{"loc": [*prefix, *loc], "msg": str(error)}] if loc else []
     wait_s = getattr(error, "retry_after_s", None)
     return Problem(status, error.code, str(error), errors=where, retry_after_s=wait_s)
+
+
+def rate_problem(error: errors.RateLimitedError) -> Problem:
+    """429 with which limit, and how it stands."""
+    headers = {
+        "X-RateLimit-Limit": str(error.per_minute),
+        "X-RateLimit-Remaining": "0",
+        "X-RateLimit-Reset": str(ceil(error.reset_s)),
+    }
+    return Problem(
+        STATUS[errors.RateLimitedError],
+        error.code,
+        str(error),
+        retry_after_s=ceil(error.retry_after_s),
+        headers=headers,
+        members={"limit": error.limit},
+    )
 
 
 def codes() -> dict[str, str]:

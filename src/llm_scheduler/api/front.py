@@ -1,4 +1,4 @@
-"""The one layer around every route: request id, key, size, measuring, security headers, errors as problems.
+"""The one layer around every route: request id, protection, key, limits, size, measuring, headers, errors as problems.
 
 Pure ASGI, one coroutine and one closure a request: it is on the way of every submit.
 """
@@ -14,34 +14,42 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 
-from llm_scheduler.api.errors import Problem, internal_problem, no_such_route, problem_of, wrong_method
+from llm_scheduler.api.errors import (
+    Problem,
+    internal_problem,
+    no_such_route,
+    problem_of,
+    rate_problem,
+    wrong_method,
+)
 from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
+from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
-from llm_scheduler.domain.errors import SchedulerError
+from llm_scheduler.domain.errors import RateLimitedError, SchedulerError, UnauthorizedError
 from llm_scheduler.services.door import Knock
+from llm_scheduler.services.rate_limits import FREE, NO_DEMANDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Mapping, Sequence
 
     from starlette.types import Message, Receive, Scope, Send
 
+    from llm_scheduler.api.origin import Origin
     from llm_scheduler.api.pages import Pages
     from llm_scheduler.api.parts import Parts
+    from llm_scheduler.api.protection import Header, Protection
     from llm_scheduler.domain.access import Principal
+    from llm_scheduler.services.rate_limits import Demand, Passed
 
 METRICS_PATH: Final = "/metrics"
 STREAMED_PATHS: Final = frozenset({"/api/v1/tasks/bulk"})
 """Bodies that are read piece by piece: no limit on the whole."""
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _SANE_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,128}")
-_SECURITY: Final = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-)
-_NOT_KEPT: Final = (b"cache-control", b"no-store")
+_PAGES_OWN: Final = frozenset({b"cache-control", b"content-security-policy"})
+_MOST_DIGITS: Final = 18
+_NO_KEY: Final = "No API key. Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'."
 _log = structlog.get_logger(__name__)
 
 
@@ -56,29 +64,42 @@ class Front:
 
     def __init__(self, app: Pages, parts: Parts, new_id: Callable[[], str]) -> None:
         self._app, self._parts, self._new_id = app, parts, new_id
+        self._protection = parts.access.protection
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         began = self._parts.clock.monotonic_s()
-        key, request_id, length, tenant = _read_headers(scope["headers"])
-        request_id = request_id or self._new_id()
+        # Of several of a name the last one; nothing that is read here may come twice.
+        fields: dict[bytes, bytes] = dict(scope["headers"])
+        protection, passed = self._protection, FREE
+        origin = protection.origins.of(scope, fields)
+        request_id = _request_id(fields) or self._new_id()
         status = 0
 
         async def answer(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = _completed(message["headers"], request_id)
+                message["headers"] = _completed(message["headers"], request_id, protection, scope["path"], origin)
+                if b"origin" in fields:
+                    message["headers"] += protection.cors_headers(fields)
+                if passed is not FREE:
+                    message["headers"] += limit_headers(passed)
                 self._measure(scope, status, began)
             await send(message)
 
         try:
             self._strip_root(scope)
-            self._check_size(scope, length)
-            address = _address(scope)
-            knock = None if key is None else Knock(key, address, tenant)
-            principal = self._principal(scope, knock, address)
-            Caller(self._parts, principal, request_id, address, knock).attach(scope)  # pyright: ignore[reportArgumentType]
+            protection.check_scheme(scope, fields, origin)
+            if b"origin" in fields and (allowed := protection.preflight(scope, fields)) is not None:
+                await _send_nothing(allowed, answer)
+                return
+            self._check_size(scope, fields)
+            knock = self._knock(scope, fields, origin)
+            principal, demands = self._let_in(scope, knock, origin)
+            if demands:
+                passed = await self._pass(demands)
+            Caller(self._parts, _known(principal), request_id, origin, knock).attach(scope)  # pyright: ignore[reportArgumentType]
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             self._measure(scope, 499, began)
@@ -95,20 +116,59 @@ class Front:
         if root and (path == root or path.startswith(root + "/")):
             scope["path"] = path[len(root) :] or "/"
 
-    def _principal(self, scope: Scope, knock: Knock | None, address: str) -> Principal:
-        path = scope["path"]
-        if path in OPEN_PATHS or self._app.file_for(scope) is not None:
-            return NOBODY
-        if path == METRICS_PATH and knock is None and address in _LOOPBACK:
-            return administrator()
-        if knock is None:
-            raise Problem(401, "unauthorized", "No API key. Send 'Authorization: Bearer KEY' or 'X-API-Key: KEY'.")
-        return self._parts.access.door.admit(knock)
+    def _is_open(self, scope: Scope) -> bool:
+        return scope["path"] in OPEN_PATHS or self._app.file_for(scope) is not None
 
-    def _check_size(self, scope: Scope, length: int | None) -> None:
+    def _knock(self, scope: Scope, fields: Mapping[bytes, bytes], origin: Origin) -> Knock | None:
+        """What is brought where something is asked for."""
+        key = _key(fields)
+        if key is None or self._is_open(scope):
+            return None
+        tenant = fields.get(b"x-tenant")
+        return Knock(key, origin.address, None if tenant is None else tenant.strip().decode("utf-8", "replace"))
+
+    def _let_in(self, scope: Scope, knock: Knock | None, origin: Origin) -> tuple[Principal | None, Sequence[Demand]]:
+        """Who that is, None for one who does not say, and the limits that the request must pass."""
+        path, limits = scope["path"], self._protection.limits
+        if knock is None:
+            if path == METRICS_PATH and origin.is_local:
+                return administrator(), NO_DEMANDS
+            principal = NOBODY if self._is_open(scope) else None
+            if limits is None or path in HEALTH_PATHS:
+                return principal, NO_DEMANDS
+            return principal, limits.of_nobody(origin.address)
+        if limits is None:
+            principal = self._parts.access.door.admit(knock)
+        else:
+            was_good = limits.check_failures(origin.address, knock.credential)
+            try:
+                principal = self._parts.access.door.admit(knock)
+            except UnauthorizedError:
+                limits.failed(origin.address, knock.credential)
+                raise
+            if not was_good:
+                limits.got_in(origin.address, knock.credential)
+        if principal.key_id is not None:
+            check_key_address(self._parts.access.directory.key(principal.key_id), origin.address)
+        if knock.tenant is not None and principal.is_admin:
+            # In a tenant of one's choice: that is administration, whatever is done there.
+            self._protection.check_administration(origin.address)
+        return principal, NO_DEMANDS if limits is None else limits.of(principal, origin.address)
+
+    async def _pass(self, demands: Sequence[Demand]) -> Passed:
+        limits = self._protection.limits
+        if limits is None:
+            return FREE
+        return limits.pass_now(demands) or await limits.passing(demands)
+
+    def _check_size(self, scope: Scope, fields: Mapping[bytes, bytes]) -> None:
+        said = fields.get(b"content-length")
+        if said is None or not said.isdigit():
+            return
         limit = self._parts.max_body_bytes
-        if length is not None and length > limit and scope["path"] not in STREAMED_PATHS:
-            detail = f"The body has {length} bytes, the limit is {limit}; many tasks go to /api/v1/tasks/bulk."
+        if (len(said) > _MOST_DIGITS or int(said) > limit) and scope["path"] not in STREAMED_PATHS:
+            shown = said[:_MOST_DIGITS].decode()
+            detail = f"The body has {shown} bytes, the limit is {limit}; many tasks go to /api/v1/tasks/bulk."
             raise Problem(413, "too_large", detail, headers={"Connection": "close"})
 
     def _measure(self, scope: Scope, status: int, began: float) -> None:
@@ -119,6 +179,8 @@ class Front:
     def _problem(self, error: Exception, scope: Scope, request_id: str) -> Problem:
         if isinstance(error, Problem):
             return error
+        if isinstance(error, RateLimitedError):
+            return rate_problem(error)
         if isinstance(error, SchedulerError):
             problem = problem_of(error, "query" if scope["method"] == "GET" else "body")
             if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -130,38 +192,41 @@ class Front:
         return internal_problem()
 
 
-def _completed(given: list[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
-    """With what every answer carries; a page that may be kept says so itself."""
-    headers = [*given, (b"x-request-id", request_id.encode()), *_SECURITY]
-    if all(name != b"cache-control" for name, _ in given):
-        headers.append(_NOT_KEPT)
-    return headers
+def _completed(
+    given: Sequence[Header], request_id: str, protection: Protection, path: str, origin: Origin
+) -> list[Header]:
+    """With what every answer carries; a page may say itself how long it is kept, and what it may load."""
+    own = protection.own_headers(path, origin)
+    if not any(name in _PAGES_OWN for name, _ in given):
+        return [*given, (b"x-request-id", request_id.encode()), *own]
+    names = {name for name, _ in given}
+    return [*given, (b"x-request-id", request_id.encode()), *(one for one in own if one[0] not in names)]
 
 
-def _read_headers(
-    headers: Iterable[tuple[bytes, bytes]],
-) -> tuple[str | None, str | None, int | None, str | None]:
-    """The key, the caller's request id, the announced length and the tenant, each if it is there and sane."""
-    key = request_id = length = tenant = None
-    for name, value in headers:
-        if name == b"authorization":
-            if value[:7].lower() == b"bearer ":
-                key = value[7:].strip().decode("latin-1")
-        elif name == b"x-api-key":
-            key = key or value.strip().decode("latin-1")
-        elif name == b"x-request-id":
-            if _SANE_ID.fullmatch(value):
-                request_id = value.decode()
-        elif name == b"content-length" and value.isdigit():
-            length = int(value)
-        elif name == b"x-tenant":
-            tenant = value.strip().decode("utf-8", "replace")
-    return key or None, request_id, length, tenant
+def _known(principal: Principal | None) -> Principal:
+    """Whoever that is.
+
+    Raises:
+        Problem: 401, nobody.
+    """
+    if principal is None:
+        raise Problem(401, "unauthorized", _NO_KEY)
+    return principal
 
 
-def _address(scope: Scope) -> str:
-    client = scope.get("client")
-    return "" if client is None else client[0]
+def _key(fields: Mapping[bytes, bytes]) -> str | None:
+    """The key or token that was sent, if any."""
+    said = fields.get(b"authorization")
+    if said is not None and said[:7].lower() == b"bearer " and said[7:].strip():
+        return said[7:].strip().decode("latin-1")
+    said = fields.get(b"x-api-key")
+    return None if said is None else said.strip().decode("latin-1") or None
+
+
+def _request_id(fields: Mapping[bytes, bytes]) -> str | None:
+    """The caller's own id of the request, if it is sane."""
+    said = fields.get(b"x-request-id")
+    return said.decode() if said is not None and _SANE_ID.fullmatch(said) else None
 
 
 def _problem_of_http(error: HTTPException, scope: Scope) -> Problem:
@@ -176,6 +241,11 @@ def _allowed(scope: Scope) -> set[str]:
     """Every method that some route takes on this path."""
     routes = [route for route in scope["router"].routes if isinstance(route, Route)]
     return {method for route in routes if route.path_regex.match(scope["path"]) for method in route.methods or ()}
+
+
+async def _send_nothing(headers: Sequence[tuple[bytes, bytes]], send: Send) -> None:
+    await send({"type": "http.response.start", "status": 204, "headers": list(headers)})
+    await send({"type": "http.response.body", "body": b""})
 
 
 async def _send_problem(problem: Problem, request_id: str, send: Send) -> None:

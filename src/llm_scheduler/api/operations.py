@@ -11,8 +11,9 @@ from fastapi.routing import APIRoute
 from starlette.requests import Request
 
 from llm_scheduler.api.errors import TITLES
-from llm_scheduler.api.parts import check_model, principal_in
+from llm_scheduler.api.parts import caller_in, check_model
 from llm_scheduler.api.permissions import NEEDS, check
+from llm_scheduler.api.protection import ADMINISTRATION
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 SCHEMAS: Final = "#/components/schemas/"
 MODEL_PATH: Final = "/api/v1/models/{name:path}"
 """Routes that begin so are about the model of that name."""
-_ALWAYS: Final = (401, 403, 422, 500)
+_ALWAYS: Final = (401, 403, 422, 429, 500)
+_ALWAYS_OPEN: Final = (429, 500)
 _PATH_FIELD: Final = re.compile(r"{(\w+)}")
 _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
@@ -88,10 +90,15 @@ class DirectRoute(APIRoute):
         need = NEEDS.get((next(iter(self.methods or ())), self.path))
         names_model = self.path.startswith(MODEL_PATH)
 
+        is_administration = need in ADMINISTRATION
+
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
-            check(principal_in(scope), need)
+            caller = caller_in(scope)
+            check(caller.principal, need)
             if names_model:
                 check_model(scope)
+            if is_administration:
+                caller.parts.access.protection.check_administration(caller.address)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 
@@ -117,7 +124,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
         tag: chapter.
         summary: one line; the docstring becomes the description.
         answers: by status: the body's class, or words for an answer that is not JSON.
-        problems: statuses beyond 401, 403, 422 and 500.
+        problems: statuses beyond 401, 403, 422, 429 and 500.
         body: what is taken.
         query: parameters that are taken.
         headers: names among those known here.
@@ -132,7 +139,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
     if body is not None:
         schema = {"$ref": SCHEMAS + body.__name__}
         extra["requestBody"] = {"required": needs_body, "content": {"application/json": {"schema": schema}}}
-    always = (500,) if is_open else _ALWAYS
+    always = _ALWAYS_OPEN if is_open else _ALWAYS
     responses: dict[int | str, dict[str, Any]] = {}
     for status, answer in answers.items():
         responses[status] = _described(status, answer, media)

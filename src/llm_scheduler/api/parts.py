@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.api.protection import Protection
 from llm_scheduler.domain.access import Permission
 from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from llm_scheduler.api.origin import Origin
     from llm_scheduler.domain.access import Principal
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.ports.clock import Clock
@@ -60,13 +62,17 @@ class Readiness(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessParts:
-    """Who may do what. `door` says who a caller is, `directory` holds what it goes by."""
+    """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
+
+    `protection` is what holds for everybody: networks, HTTPS, other sites, limits.
+    """
 
     door: Door
     directory: Directory
     tenants: Tenants
     users: Users
     api_keys: ApiKeys
+    protection: Protection = field(default_factory=Protection)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +122,13 @@ class Parts:
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("_knock", "address", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("_knock", "address", "origin", "parts", "principal", "request_id", "tenant_id")
 
     def __init__(
-        self, parts: Parts, principal: Principal, request_id: str, address: str, knock: Knock | None = None
+        self, parts: Parts, principal: Principal, request_id: str, origin: Origin, knock: Knock | None = None
     ) -> None:
-        self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
-        self._knock = knock
+        self.parts, self.principal, self.request_id, self.origin = parts, principal, request_id, origin
+        self.address, self._knock = origin.address, knock
         self.tenant_id: TenantId = principal.tenant_id
 
     @property
@@ -145,9 +151,9 @@ class Caller:
         scope[_CALLER] = self
 
 
-def principal_in(scope: MutableMapping[str, Any]) -> Principal:
+def caller_in(scope: MutableMapping[str, Any]) -> Caller:
     """Who sent the request with that scope."""
-    return cast("Caller", scope[_CALLER]).principal
+    return cast("Caller", scope[_CALLER])
 
 
 def check_model(scope: MutableMapping[str, Any]) -> None:

@@ -110,12 +110,17 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("PATCH", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
     ("DELETE", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
     ("POST", "/api/v1/api-keys/{key_id}/renew"): P.KEYS_OWN,
+    ("GET", "/api/v1/system/network"): P.SYSTEM_READ,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.
     ("GET", "/metrics"): P.SYSTEM_READ,
     ("GET", "/api/v1/openapi.json"): Open.TO_ALL,
     ("GET", "/docs"): Open.TO_ALL,
+    ("GET", "/static/docs.css"): Open.TO_ALL,
+    ("GET", "/static/docs.js"): Open.TO_ALL,
+    ("GET", "/static/landing.css"): Open.TO_ALL,
+    ("GET", "/static/landing.js"): Open.TO_ALL,
     ("GET", "/"): Open.TO_ALL,
 }
 OPEN_PATHS: Final = frozenset(path for (_, path), need in NEEDS.items() if isinstance(need, Open))

@@ -24,6 +24,7 @@ from llm_scheduler.api.routes import (
     history,
     members,
     models,
+    network,
     plugins,
     predictions,
     prices,
@@ -68,6 +69,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     tenants.router,
     users.router,
     members.router,
+    network.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

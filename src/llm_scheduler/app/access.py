@@ -5,40 +5,49 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from llm_scheduler.api.origin import Origins
 from llm_scheduler.api.parts import AccessParts
+from llm_scheduler.api.protection import Protection
+from llm_scheduler.domain.outbound import Reach
 from llm_scheduler.ports.tokens import NoTokens
 from llm_scheduler.relay.following_access import POLL_S, FollowingAccess
 from llm_scheduler.security.drawing import drawn
+from llm_scheduler.security.outbound import SystemResolver
 from llm_scheduler.security.passwords import Passwords
 from llm_scheduler.services.api_keys import FORGET_EVERY_S, ApiKeys
 from llm_scheduler.services.directory import Directory
 from llm_scheduler.services.door import Door
 from llm_scheduler.services.key_use import KeyUse
+from llm_scheduler.services.outbound import OutboundRules
+from llm_scheduler.services.rate_limits import RateLimits, Rates
 from llm_scheduler.services.tenants import Tenants
 from llm_scheduler.services.users import Users
 
 if TYPE_CHECKING:
+    from llm_scheduler.app.adapters import Adapters
     from llm_scheduler.app.installation import Installation
     from llm_scheduler.app.keys import Keys
-    from llm_scheduler.ports.broker import Broker
-    from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.store import Store
-    from llm_scheduler.services.catalogue import Catalogue
-    from llm_scheduler.services.models import Models
+    from llm_scheduler.settings import Settings
 
 
-def make_access(
-    store: Store, catalogue: Catalogue, clock: Clock, keys: Keys, models: Models, broker: Broker
-) -> AccessParts:
+def make_access(of: Adapters, keys: Keys) -> AccessParts:
     """Everything of it; loads nothing yet."""
+    store, catalogue, clock, settings = of.store, of.catalogue, of.clock, of.settings
     directory = Directory(store)
+    limits = RateLimits(of.ledger, directory, catalogue, of.meter, _rates(settings))
     return AccessParts(
         door=Door(keys.api_key, directory, catalogue, clock, NoTokens()),
         directory=directory,
-        tenants=Tenants(store, catalogue, directory, models, broker),
-        users=Users(store, directory, models, Passwords()),
+        tenants=Tenants(store, catalogue, directory, of.models, of.broker),
+        users=Users(store, directory, of.models, Passwords()),
         api_keys=ApiKeys(store, directory, clock, drawn),
+        protection=_protection(settings, limits),
     )
+
+
+def make_outbound(settings: Settings) -> OutboundRules:
+    """Where models may call."""
+    return OutboundRules(SystemResolver(), Reach(settings.outbound), settings.outbound_allow)
 
 
 def add_access_sweeps(of: Installation) -> None:
@@ -59,3 +68,24 @@ def access_loops(of: Installation) -> list[asyncio.Task[None]]:
         )
         tasks.append(asyncio.create_task(following.run(), name="following-access"))
     return tasks
+
+
+def _protection(settings: Settings, limits: RateLimits) -> Protection:
+    return Protection(
+        Origins(settings.trusted_proxies, settings.forwarded_header.encode()),
+        settings.admin_networks,
+        frozenset(site.encode() for site in settings.cors_origins),
+        settings.hsts_seconds,
+        settings.require_https,
+        limits,
+    )
+
+
+def _rates(settings: Settings) -> Rates:
+    return Rates(
+        address=settings.rate_limit_address_rpm,
+        open=settings.rate_limit_open_rpm,
+        failures=settings.rate_limit_failures_rpm,
+        key=settings.rate_limit_key_rpm,
+        user=settings.rate_limit_user_rpm,
+    )

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 import structlog
 
 from llm_scheduler.api.archived import archive_line
+from llm_scheduler.app.access import make_access, make_outbound
 from llm_scheduler.app.extensions import installed_plugins
 from llm_scheduler.brokers.guarded import GuardedBroker
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.brokers.redis.broker import LAYOUT, RedisBroker
 from llm_scheduler.brokers.redis.channel import RedisChannel
 from llm_scheduler.brokers.redis.connection import open_client
+from llm_scheduler.brokers.redis.rates import RedisRates
 from llm_scheduler.caches.layered import LayeredCache
 from llm_scheduler.caches.memory import MemoryCache
 from llm_scheduler.caches.redis import RedisCache
@@ -23,6 +25,9 @@ from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.relay.shared_feed import SharedFeed
 from llm_scheduler.services.extensions import Extensions
+from llm_scheduler.services.leases import LeasedLedger
+from llm_scheduler.services.ledger import LocalLedger
+from llm_scheduler.services.models import Models
 from llm_scheduler.services.retention import Retention
 from llm_scheduler.stores.archive.writing import NdjsonArchive, NoArchive
 from llm_scheduler.stores.mysql.clock import DatabaseClock
@@ -33,6 +38,8 @@ from llm_scheduler.telemetry.clock import SystemClock
 if TYPE_CHECKING:
     from pydantic import SecretStr
 
+    from llm_scheduler.api.parts import AccessParts
+    from llm_scheduler.app.keys import Keys
     from llm_scheduler.brokers.redis.connection import Client
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.channel import Channel
@@ -40,6 +47,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store
     from llm_scheduler.relay.upkeep import UpkeepLoops
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.ledger import Ledger
     from llm_scheduler.settings import Settings
     from llm_scheduler.telemetry.prometheus import PrometheusMeter
 
@@ -54,9 +62,15 @@ class Adapters:
     meter: PrometheusMeter
     store: Store
     client: Client | None
+    broker: Broker
     channel: Channel
     catalogue: Catalogue
+    configured: LayeredCache
+    ledger: Ledger
+    models: Models
     loops: UpkeepLoops
+    sharers: int = 1
+    """Processes that answer requests, as far as is known."""
 
     def _make_extensions(self) -> Extensions:
         return Extensions(installed_plugins(), self.clock, self.meter)
@@ -99,6 +113,22 @@ class Adapters:
 
     def _make_channel(self) -> Channel:
         return LocalChannel() if self.client is None else RedisChannel(self.client, self.settings.redis_prefix)
+
+    def _make_models(self, keys: Keys) -> Models:
+        models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
+        models.outbound = make_outbound(self.settings)
+        return models
+
+    def _make_access(self, keys: Keys) -> AccessParts:
+        self.ledger = self._make_ledger()
+        return make_access(self, keys)
+
+    def _make_ledger(self) -> Ledger:
+        """Where requests are counted; processes that answer them share what is counted."""
+        if self.client is None or self.settings.role == "worker":
+            return LocalLedger(self.clock)
+        shared = RedisRates(self.client, self.settings.redis_prefix)
+        return LeasedLedger(shared, self.clock, lambda: self.sharers, self.meter)
 
     def _make_feed(self) -> LocalFeed | SharedFeed:
         local = LocalFeed()

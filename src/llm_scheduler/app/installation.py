@@ -14,7 +14,7 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.pages import built_dashboard
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
-from llm_scheduler.app.access import access_loops, add_access_sweeps, make_access
+from llm_scheduler.app.access import access_loops, add_access_sweeps
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.domain.errors import SchedulerError
@@ -36,7 +36,6 @@ from llm_scheduler.services.explain import Explaining
 from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
-from llm_scheduler.services.models import Models
 from llm_scheduler.services.pacing import Pacer
 from llm_scheduler.services.patience import Patience
 from llm_scheduler.services.prices import Prices
@@ -72,7 +71,7 @@ _RANGES_EVERY_S: Final = 60.0
 _HELD_EVERY_S: Final = 2.0
 _BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
-_SESSIONS_EVERY_S: Final = 60.0
+_SESSIONS_EVERY_S: Final = 15.0
 
 
 class Installation(Adapters):
@@ -95,11 +94,11 @@ class Installation(Adapters):
         self.extensions = self._make_extensions()
         self.catalogue = self._make_catalogue()
         self.configured = self._make_cache()
-        self.models = Models(self.store, self.broker, self.catalogue, keys.vault, self.clock, self.configured)
+        self.models = self._make_models(keys)
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
-        self.access = make_access(self.store, self.catalogue, self.clock, keys, self.models, self.broker)
+        self.access = self._make_access(keys)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -258,6 +257,7 @@ class Installation(Adapters):
             # The data folder's lock is ours, so every session in the record belongs to a process that is gone.
             await self.upkeep.rescue(ttl_s=_EVERY_SESSION_S)
         await self.heartbeat.open()
+        self.ledger.begin()
         if not self.settings.is_cluster:
             await self.index.rebuild("first")
         await self.concurrency.open()
@@ -293,6 +293,7 @@ class Installation(Adapters):
         for task in self._background:
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
+        await self.ledger.close()
         await self.learning.save()
         await self.models.close()
         await self.configured.close()
@@ -334,7 +335,7 @@ class Installation(Adapters):
     async def _count_sessions(self) -> None:
         sessions = await self.store.sessions()
         self.meter.sessions.set(len(sessions))
-        self.arrivals.sharers = max(1, sum(session.role != "worker" for session in sessions))
+        self.arrivals.sharers = self.sharers = max(1, sum(session.role != "worker" for session in sessions))
 
     async def readiness(self) -> Readiness:
         """Which parts work: record, index and claim loop. An index that is away does not stop submits."""

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvicorn
 
+from llm_scheduler.api.front import STREAMED_PATHS
+from llm_scheduler.app.connections import Bounds
 from llm_scheduler.app.firstrun import first_model, welcome
 from llm_scheduler.app.installation import Installation
 from llm_scheduler.app.keys import open_keys
@@ -33,6 +35,10 @@ _SWITCH_INTERVAL_S: Final = 0.0005
 _GC_THRESHOLDS: Final = (50_000, 20, 100)
 """A million queued tasks are long-lived tuples: looking through them seldom saves a tenth of the CPU."""
 _CLOSE_CONNECTIONS_S: Final = 3
+_OTHER_FILES: Final = 256
+"""Files and connections to others that must stay possible when callers have taken all of theirs."""
+_LEAST_CONNECTIONS: Final = 64
+_MOST_FILES: Final = 65_536
 
 
 class _Server(uvicorn.Server):
@@ -122,9 +128,12 @@ def _port(settings: Settings) -> int:
 async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool) -> None:
     installation = Installation(settings, open_keys(settings))
     await installation.open()
+    bounds = connection_bounds(settings)
     config = uvicorn.Config(
         installation.api(),
-        http="httptools" if _has_httptools() else "h11",
+        http=_protocol(bounds),
+        # Ours reads such headers, of the proxies that are trusted; uvicorn would take them from every local one.
+        proxy_headers=False,
         ws="none",
         lifespan="off",
         access_log=False,
@@ -134,6 +143,7 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
         timeout_graceful_shutdown=_CLOSE_CONNECTIONS_S,
     )
     server = _Server(config)
+    sweeping = asyncio.create_task(bounds.sweep_forever(), name="slow-connections")
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -154,9 +164,39 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     installation.stopping.set()
     server.should_exit = True
     await serving
+    sweeping.cancel()
     await installation.close()
     watchdog.stop()
     _log.info("stopped")
+
+
+def connection_bounds(settings: Settings) -> Bounds:
+    """What connections are bound by."""
+    possible = max(_LEAST_CONNECTIONS, _open_files() - _OTHER_FILES)
+    return Bounds(
+        header_s=settings.header_timeout_s,
+        body_s=settings.body_timeout_s,
+        header_bytes=settings.max_header_bytes,
+        headers=settings.max_headers,
+        url_bytes=settings.max_url_bytes,
+        connections=min(settings.max_connections or possible, possible),
+        per_address=settings.max_connections_per_address,
+        trusted=settings.trusted_proxies,
+        streamed=STREAMED_PATHS,
+    )
+
+
+def _open_files() -> int:
+    """How many this process may have open, after asking for as many as the system lets it ask for."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return _MOST_FILES
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, _MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return max(soft, wanted)
 
 
 def _on_signal(stopping: asyncio.Event, number: signal.Signals) -> None:
@@ -167,9 +207,10 @@ def _on_signal(stopping: asyncio.Event, number: signal.Signals) -> None:
     _log.info("stopping", signal=number.name)
 
 
-def _has_httptools() -> bool:
+def _protocol(bounds: Bounds) -> type[asyncio.Protocol] | str:
     try:
-        import httptools  # noqa: F401
-    except ImportError:
-        return False
-    return True
+        from llm_scheduler.app.guarded import guarded_protocol
+    except ImportError:  # httptools is made for CPython only
+        _log.warning("connections_unbounded", why="httptools is not installed")
+        return "h11"
+    return guarded_protocol(bounds)

@@ -281,6 +281,27 @@ class ForbiddenError(SchedulerError):
     code = "forbidden"
 
 
+class AddressNotAllowedError(ForbiddenError):
+    """Not from the address that this comes from."""
+
+    code = "address_not_allowed"
+
+    def __init__(self, what: str, address: str) -> None:
+        super().__init__(f"{what} is not allowed from {address[:64] or 'an unknown address'} (as this server sees it).")
+        self.address = address
+
+
+class RateLimitedError(SchedulerError):
+    """More requests in a minute than are allowed."""
+
+    code = "rate_limited"
+
+    def __init__(self, what: str, per_minute: int, wait_s: float, reset_s: float, limit: str) -> None:
+        super().__init__(f"More than {per_minute} {what}; wait for as long as Retry-After says.")
+        self.limit, self.per_minute, self.reset_s = limit, per_minute, reset_s
+        self.retry_after_s = wait_s
+
+
 class TenantNotFoundError(NotFoundError):
     """There is no such tenant, or the caller does not belong to it."""
 

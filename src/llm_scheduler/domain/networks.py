@@ -7,18 +7,16 @@ on both sides.
 from __future__ import annotations
 
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
-from typing import TYPE_CHECKING, Final
+from ipaddress import IPv4Network, IPv6Network
+from typing import TYPE_CHECKING
 
+from llm_scheduler.domain.addresses import address_of, network_of
 from llm_scheduler.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_Address = IPv4Address | IPv6Address
-_Network = IPv4Network | IPv6Network
-_MAPPED_BITS: Final = 96
-"""Of an IPv6 address, before the IPv4 address that is mapped into it."""
+    from llm_scheduler.domain.addresses import Network
 
 
 def checked_network(text: str) -> str:
@@ -28,53 +26,34 @@ def checked_network(text: str) -> str:
         InvalidInputError: no network, or one with bits beyond its length.
     """
     try:
-        return str(_network(text.strip()))
+        return str(network_of(text))
     except ValueError as error:
         said = f"'{text[:60]}' is no network; write 10.0.0.0/8, 2001:db8::/32 or an address. {error}."
         raise InvalidInputError(said, "networks") from None
 
 
+@lru_cache(maxsize=4096)
+def _networks(texts: tuple[str, ...]) -> tuple[Network, ...]:
+    return tuple(network_of(text) for text in texts)
+
+
 def contains(networks: Iterable[str], address: str) -> bool:
-    """Whether the address lies in one of the networks; text that is no address lies nowhere.
+    """Whether one of the networks has the address. What is no address is in none.
 
     Raises:
-        ValueError: one of the networks did not come from `checked_network`.
+        ValueError: one of the networks is none.
     """
-    found = _address(address)
-    return found is not None and any(_holds(_network(network), found) for network in networks)
+    known = _networks(tuple(networks))
+    found = address_of(address)
+    return found is not None and any(found.version == one.version and found in one for one in known)
 
 
 def is_within(inner: str, outer: Iterable[str]) -> bool:
     """Whether every address of a network lies in one of the others."""
-    small = _network(inner)
-    for text in outer:
-        large = _network(text)
+    small = network_of(inner)
+    for large in _networks(tuple(outer)):
         if (isinstance(small, IPv4Network) and isinstance(large, IPv4Network) and small.subnet_of(large)) or (
             isinstance(small, IPv6Network) and isinstance(large, IPv6Network) and small.subnet_of(large)
         ):
             return True
     return False
-
-
-def _holds(network: _Network, address: _Address) -> bool:
-    return network.version == address.version and address in network
-
-
-@lru_cache(maxsize=4096)
-def _network(text: str) -> _Network:
-    network = ip_network(text)
-    if isinstance(network, IPv6Network) and network.prefixlen >= _MAPPED_BITS:
-        mapped = network.network_address.ipv4_mapped
-        if mapped is not None:
-            return IPv4Network((int(mapped), network.prefixlen - _MAPPED_BITS))
-    return network
-
-
-@lru_cache(maxsize=4096)
-def _address(text: str) -> _Address | None:
-    try:
-        address = ip_address(text.partition("%")[0])  # without the zone of a link-local address
-    except ValueError:
-        return None
-    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
-    return mapped or address

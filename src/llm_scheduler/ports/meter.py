@@ -67,6 +67,14 @@ class Meter(Protocol):
         """An API request was answered; `route` is the template, never the path."""
         ...
 
+    def rate_limited(self, limit: str) -> None:
+        """A request was refused by a limit of the API: `key`, `user`, `tenant`, `address`, `open`, `failures`."""
+        ...
+
+    def rates_shared(self, is_shared: bool) -> None:
+        """Whether the API's limits are shared with other processes; if not, each process keeps to its part of them."""
+        ...
+
     def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
         """A level (`memory`, `shared`) of a cache of that name was asked."""
         ...

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from llm_scheduler.domain.task import Usage
 from llm_scheduler.ports.broker import Unit
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_scheduler.domain.ids import TaskId
+    from llm_scheduler.domain.outbound import Outbound
 
 
 class Quota(NamedTuple):
@@ -148,4 +149,13 @@ class ProviderKind(Protocol):
 
     def open(self, model: str, config: Mapping[str, object]) -> Provider:
         """Make ready for calls; `config` went through `check`. Connects only when first called."""
+        ...
+
+
+@runtime_checkable
+class BoundedKind(Protocol):
+    """A kind whose providers open connections to addresses that users choose, and only where they may."""
+
+    def open_within(self, model: str, config: Mapping[str, object], outbound: Outbound | None) -> Provider:
+        """As `ProviderKind.open`; every connection is checked against `outbound` when it is opened."""
         ...

@@ -17,6 +17,7 @@ from llm_scheduler.providers.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llm_scheduler.domain.outbound import Outbound
     from llm_scheduler.ports.provider import Answer, Call
 
 BASE_URL: Final = "https://api.anthropic.com"
@@ -56,6 +57,10 @@ class AnthropicKind:
 
     def open(self, model: str, config: Mapping[str, object]) -> AnthropicProvider:
         """A provider for one model; connects when first called."""
+        return self.open_within(model, config, None)
+
+    def open_within(self, model: str, config: Mapping[str, object], outbound: Outbound | None) -> AnthropicProvider:
+        """The same, which connects only where it may."""
         values: Mapping[str, Any] = config
         key = values.get("api_key", "")
         headers = {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
@@ -63,7 +68,7 @@ class AnthropicKind:
         body = {**(values.get("extra_body") or {}), "model": values.get("model") or model}
         return AnthropicProvider(
             _messages_url(values["base_url"]),
-            Upstream(headers, (key,) if key else ()),
+            Upstream(headers, (key,) if key else (), outbound),
             {"max_tokens": values["max_tokens"], **body},
         )
 

@@ -17,6 +17,7 @@ from llm_scheduler.providers.upstream import Upstream
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from llm_scheduler.domain.outbound import Outbound
     from llm_scheduler.ports.provider import Answer, Call
 
 BASE_URL: Final = "https://api.openai.com/v1"
@@ -61,6 +62,10 @@ class OpenAIKind:
 
     def open(self, model: str, config: Mapping[str, object]) -> OpenAIProvider:
         """A provider for one model; connects when first called."""
+        return self.open_within(model, config, None)
+
+    def open_within(self, model: str, config: Mapping[str, object], outbound: Outbound | None) -> OpenAIProvider:
+        """The same, which connects only where it may."""
         values: Mapping[str, Any] = config
         return OpenAIProvider(
             values["base_url"],
@@ -69,6 +74,7 @@ class OpenAIKind:
             headers=_headers(values),
             extra_body=values.get("extra_body"),
             is_streamed=values.get("stream", True),
+            outbound=outbound,
         )
 
 
@@ -82,9 +88,10 @@ class OpenAIProvider:
         headers: sent with each request, the key among them.
         extra_body: fields of the request body where a task has none.
         is_streamed: whether answers come in pieces.
+        outbound: which addresses may be connected to; None = any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a server is asked with
         self,
         base_url: str,
         model: str,
@@ -93,8 +100,9 @@ class OpenAIProvider:
         headers: Mapping[str, str] | None = None,
         extra_body: Mapping[str, object] | None = None,
         is_streamed: bool = True,
+        outbound: Outbound | None = None,
     ) -> None:
-        self._upstream = Upstream(headers or {}, (api_key,) if api_key else ())
+        self._upstream = Upstream(headers or {}, (api_key,) if api_key else (), outbound)
         self._urls = {kind: endpoint_url(base_url, path) for kind, path in PATHS.items()}
         self._model = model
         self._extra_body = dict(extra_body or {})

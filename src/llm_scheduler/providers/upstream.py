@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Final, Protocol
 from urllib.parse import urlsplit
 
@@ -17,6 +18,9 @@ from llm_scheduler.providers.masking import masked
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from aiohttp.abc import AbstractResolver
+
+    from llm_scheduler.domain.outbound import Outbound
     from llm_scheduler.ports.provider import Allowance, ProviderError
 
 MAX_ANSWER_BYTES: Final = 64 * 1024 * 1024
@@ -27,8 +31,21 @@ DNS_CACHE_S: Final = 60
 TAIL_WAIT_S: Final = 1.0
 """How long the end of a body may take after the answer's last word."""
 
-_opened: ContextVar[list[None] | None] = ContextVar("opened", default=None)
-"""Grows when the request of this context opens a connection of its own."""
+
+class _Attempt:
+    """What a request did to get a connection."""
+
+    __slots__ = ("has_opened", "is_refused")
+
+    def __init__(self) -> None:
+        self.has_opened = False
+        """It opened one of its own."""
+        self.is_refused = False
+        """It must not connect to (one of) the addresses that the host has now."""
+
+
+_attempt: ContextVar[_Attempt | None] = ContextVar("attempt", default=None)
+"""Of the request of this context."""
 
 
 class Sink(Protocol):
@@ -53,12 +70,21 @@ class Upstream:
     Args:
         headers: sent with each request.
         secrets: texts that must not stand in an error.
+        outbound: which addresses may be connected to; None = any.
+        resolver: asked for names; None = the system.
     """
 
-    def __init__(self, headers: Mapping[str, str], secrets: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        headers: Mapping[str, str],
+        secrets: tuple[str, ...] = (),
+        outbound: Outbound | None = None,
+        resolver: AbstractResolver | None = None,
+    ) -> None:
         own = {"user-agent": "llm-scheduler", "content-type": "application/json"}
         self._headers = own | {name.lower(): value for name, value in headers.items()}
         self.secrets = secrets
+        self._outbound, self._resolver = outbound, resolver
         self._pooled: aiohttp.ClientSession | None = None
         self._fresh: aiohttp.ClientSession | None = None
         self._is_closed = False
@@ -91,33 +117,34 @@ class Upstream:
         self._pooled = self._fresh = None
 
     async def _send(self, url: str, body: bytes) -> aiohttp.ClientResponse:
-        opened: list[None] = []
-        _opened.set(opened)
+        attempt = _Attempt()
+        _attempt.set(attempt)
         if self._pooled is None:
-            self._pooled = self._session()
+            self._pooled = self._session(url)
         try:
             return await self._pooled.post(url, data=body, allow_redirects=False)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as error:
-            if opened or isinstance(error, aiohttp.ClientConnectorError) or self._is_closed:
+            if attempt.has_opened or isinstance(error, aiohttp.ClientConnectorError) or self._is_closed:
                 raise self._connection_failed(url, error) from error
         except aiohttp.ClientError as error:
             raise self._connection_failed(url, error) from error
         # A kept connection was dying when we took it: servers close idle ones when they like.
         # Once more over a new one, which cannot be stale.
         if self._fresh is None:
-            self._fresh = self._session(keeps=False)
+            self._fresh = self._session(url, keeps=False)
         try:
             return await self._fresh.post(url, data=body, allow_redirects=False)
         except aiohttp.ClientError as error:
             raise self._connection_failed(url, error) from error
 
-    def _session(self, *, keeps: bool = True) -> aiohttp.ClientSession:
+    def _session(self, url: str, *, keeps: bool = True) -> aiohttp.ClientSession:
         if self._is_closed:
             raise error_of("connection_failed", "the provider was closed")
         connector = aiohttp.TCPConnector(
             limit=0,
             ttl_dns_cache=DNS_CACHE_S,
-            socket_factory=_socket,
+            socket_factory=partial(_socket, self._outbound, urlsplit(url).hostname or ""),
+            resolver=self._resolver,
             keepalive_timeout=KEEPALIVE_S if keeps else None,
             force_close=not keeps,
         )
@@ -144,6 +171,11 @@ class Upstream:
 
     def _connection_failed(self, url: str, error: aiohttp.ClientError) -> ProviderError:
         host = urlsplit(url).netloc
+        attempt = _attempt.get()
+        if attempt is not None and attempt.is_refused and not attempt.has_opened:
+            refused = error_of("permission_denied", f"models must not call {host} here (LLMS_OUTBOUND)")
+            refused.was_sent = False
+            return refused
         if isinstance(error, aiohttp.ClientResponseError):
             return error_of("bad_response", f"{host} does not answer in HTTP")
         said = masked(str(error) or type(error).__name__, self.secrets)
@@ -184,10 +216,18 @@ async def _finish(response: aiohttp.ClientResponse) -> None:
         response.close()
 
 
-def _socket(info: aiohttp.AddrInfoType) -> socket.socket:
-    """Make aiohttp's socket, noting that there is a new one."""
-    opened = _opened.get()
-    if opened is not None:
-        opened.append(None)
-    family, kind, protocol, _, _ = info
+def _socket(outbound: Outbound | None, host: str, info: aiohttp.AddrInfoType) -> socket.socket:
+    """Make aiohttp's socket, noting that there is a new one.
+
+    This is the last moment before it connects, and to exactly this address, wherever that was looked up: whatever a
+    name means by now, no connection is opened to an address that is not allowed.
+    """
+    attempt = _attempt.get()
+    family, kind, protocol, _, address = info
+    if outbound is not None and outbound.refuses(host, str(address[0])):
+        if attempt is not None:
+            attempt.is_refused = True
+        raise PermissionError("this address is not allowed")
+    if attempt is not None:
+        attempt.has_opened = True
     return socket.socket(family, kind, protocol)

@@ -16,6 +16,7 @@ from llm_scheduler.domain.errors import (
 )
 from llm_scheduler.domain.ids import EPOCH, ModelId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
+from llm_scheduler.ports.provider import BoundedKind
 from llm_scheduler.scheduling.strategies.registry import checked_options
 from llm_scheduler.services.auto_workers import with_workers
 from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
+    from llm_scheduler.services.outbound import OutboundRules
     from llm_scheduler.services.trial import Trial
 
 _MOST_COLLISIONS: Final = 10
@@ -57,6 +59,8 @@ class Models:
         clock: Clock,
         cache: ReadThrough | None = None,
     ) -> None:
+        self.outbound: OutboundRules | None = None
+        """Where models may call; None = anywhere."""
         self._store, self._broker, self._catalogue = store, broker, catalogue
         self._clock, self._cache = clock, cache
         self._secrets = Secrets(vault, catalogue)
@@ -164,6 +168,8 @@ class Models:
         whole = checked(self._kind(model.type), model)
         checked_options(self._catalogue.strategy_of(whole), whole.options.strategy_options)
         self._check_rules(whole)
+        if self.outbound is not None:
+            await self.outbound.check(whole)
         async with self._changing:
             stored = await self._store.add_model(self._sealed(whole))
             await self._adopt(stored)
@@ -183,12 +189,21 @@ class Models:
 
     async def edit(self, name: str, tenant_id: TenantId, edited: Callable[[Model], Mapping[str, Any]]) -> Model:
         """Change what `edited` says of the model as it is; nobody changes it in between. Else as `change`."""
+        await self._check_outbound(self.get(name, tenant_id), edited)
         for _ in range(_MOST_COLLISIONS):
             try:
                 return await self._change(name, tenant_id, edited)
             except ModelChangedError:
                 await self.renew()
         return await self._change(name, tenant_id, edited)
+
+    async def _check_outbound(self, before: Model, edited: Callable[[Model], Mapping[str, Any]]) -> None:
+        """Look at new addresses before anything is locked: names are asked for, and that may take its time."""
+        if self.outbound is not None:
+            fields = edited(before)
+            given = {key: fields[key] for key in ("config", "endpoints") if fields.get(key) is not None}
+            if given:
+                await self.outbound.check(replace(before, **given), before)
 
     async def _change(self, name: str, tenant_id: TenantId, edited: Callable[[Model], Mapping[str, Any]]) -> Model:
         """Merge into what is known here and write it, unless the record knows better."""
@@ -313,7 +328,12 @@ class Models:
         if known is not None:
             return known
         kind, config = self._kind(model.type), self.plain_config(model, endpoint)
-        return self._open.renewed(way, model.version, config, lambda config: kind.open(model.name, config))
+        return self._open.renewed(way, model.version, config, lambda config: self._opened(kind, model, config))
+
+    def _opened(self, kind: ProviderKind, model: Model, config: Mapping[str, object]) -> Provider:
+        if self.outbound is not None and isinstance(kind, BoundedKind):
+            return kind.open_within(model.name, config, self.outbound.of(model.tenant_id))
+        return kind.open(model.name, config)
 
     def _ways(self) -> set[Way]:
         return {

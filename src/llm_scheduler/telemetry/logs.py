@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 _SECRET_KEYS: Final = re.compile(r"(api_?key|authorization|secret|password|token$)", re.IGNORECASE)
 _SECRET_TEXT: Final = re.compile(r"(sk-[A-Za-z0-9_-]{8,}|llms_[A-Za-z0-9_-]{16,}|Bearer\s+[A-Za-z0-9._~+/=-]{8,})")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+"""What moves a terminal's cursor, begins a line or turns text around."""
 
 
 def configure(log_format: str, level: str) -> None:
@@ -55,10 +56,15 @@ def redact(_logger: object, _method: str, event: MutableMapping[str, Any]) -> Mu
         if _SECRET_KEYS.search(key):
             event[key] = "********"
         elif isinstance(value, str):
-            event[key] = clean(value) if key not in ("exception",) else _SECRET_TEXT.sub("********", value)
+            event[key] = clean(value) if key != "exception" else clean_lines(value)
     return event
 
 
 def clean(text: str) -> str:
     """The text without secrets and control characters."""
     return _CONTROL.sub("�", _SECRET_TEXT.sub("********", text).replace("\n", "\\n"))
+
+
+def clean_lines(text: str) -> str:
+    """The same of a traceback, whose lines stay; each is indented, so that none of them looks like an entry."""
+    return "\n".join(f"    {clean(line)}" for line in text.split("\n"))

@@ -123,6 +123,16 @@ class PrometheusMeter:
             ["model", "endpoint", "state"],
             registry=registry,
         )
+        self._rate_limited = Counter(
+            "api_rate_limited_total", "API requests refused by a rate limit, by which", ["limit"], registry=registry
+        )
+        self._rates_shared = Gauge(
+            "api_rate_limits_shared",
+            "1 while the API's rate limits are shared between processes (or there is only this one), 0 while each "
+            "process keeps to its part of them",
+            registry=registry,
+        )
+        self._rates_shared.set(1)
         self._quota_exhausted = Counter(
             "provider_quota_exhausted_total",
             "Calls refused because the account is used up",
@@ -231,6 +241,14 @@ class PrometheusMeter:
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered."""
         self._api.labels(method, route, str(status)).observe(seconds)
+
+    def rate_limited(self, limit: str) -> None:
+        """A request was refused."""
+        self._rate_limited.labels(limit).inc()
+
+    def rates_shared(self, is_shared: bool) -> None:
+        """Whether limits are shared."""
+        self._rates_shared.set(is_shared)
 
     def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
         """A level of a cache was asked."""

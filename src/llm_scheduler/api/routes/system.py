@@ -18,6 +18,8 @@ from llm_scheduler.api.schemas.system import HealthShown, ReadyShown
 
 router: Final = APIRouter(route_class=DirectRoute)
 _HTML: Final = b"text/html; charset=utf-8"
+_CSS: Final = b"text/css; charset=utf-8"
+_JS: Final = b"text/javascript; charset=utf-8"
 _PROMETHEUS: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -74,6 +76,19 @@ async def landing(request: Request) -> Answer:
     """Where to go from here."""
     version = caller_of(request).parts.version
     return Answer(200, _page("landing.html").replace(b"{{version}}", version.encode()), media=_HTML)
+
+
+def _add_file(name: str, media: bytes) -> None:
+    async def file(_: Request) -> Answer:
+        return Answer(200, _page(name), media=media)
+
+    router.get(f"/static/{name}", include_in_schema=False, response_model=None)(file)
+
+
+# Beside the pages and not inside them, so that the policy of these pages can forbid every inline script and style.
+for _name in ("docs", "landing"):
+    _add_file(f"{_name}.css", _CSS)
+    _add_file(f"{_name}.js", _JS)
 
 
 @lru_cache

@@ -36,6 +36,8 @@ _PARTS: Final = {
     "finish": ("life",),
 }
 """What stands before a script besides `shard.lua`: the less, the faster it begins."""
+_ALONE: Final = frozenset({"rate"})
+"""Scripts that have nothing to do with shards: nothing stands before them."""
 
 
 class Script:
@@ -44,7 +46,8 @@ class Script:
     def __init__(self, name: str) -> None:
         folder = files("llm_scheduler.brokers.redis") / "lua"
         self.name = name
-        parts = [(folder / f"{one}.lua").read_text("utf-8") for one in ("shard", *_PARTS.get(name, ()), name)]
+        before = () if name in _ALONE else ("shard", *_PARTS.get(name, ()))
+        parts = [(folder / f"{one}.lua").read_text("utf-8") for one in (*before, name)]
         if "lane" in _PARTS.get(name, ()):
             # What follows lane.lua is a function of its own: Lua looks up what a closure captures of its own function's
             # locals one by one, so the fewer of them stand beside each other, the faster a script begins.
@@ -84,3 +87,4 @@ RENEW: Final = Script("renew")
 FINISH: Final = Script("finish")
 LEAD: Final = Script("lead")
 WITNESS: Final = Script("witness")
+RATE: Final = Script("rate")
