@@ -33,6 +33,8 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ModelChangedError: 409,
     errors.WrongStatusError: 409,
     errors.IdempotencyConflictError: 409,
+    errors.KeyNotEverywhereError: 409,
+    errors.PayloadGoneError: 409,
     errors.QueueFullError: 429,
     errors.WaitTooLongError: 429,
     errors.StoreUnavailableError: 503,

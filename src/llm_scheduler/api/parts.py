@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.prices import Prices
+    from llm_scheduler.services.rotation import Rotation
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
@@ -52,10 +53,14 @@ class Readiness(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessParts:
-    """Who may do what. `door` says who a caller is, `directory` holds what it goes by."""
+    """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
+
+    `rotation` seals secrets anew.
+    """
 
     door: Door
     directory: Directory
+    rotation: Rotation
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,6 +77,9 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("GET", "/api/v1/stats/usage"): P.STATS_READ,
     ("GET", "/api/v1/workers"): P.WORKERS_READ,
     ("GET", "/api/v1/stats/history"): P.SYSTEM_READ,
+    ("GET", "/api/v1/system/secrets"): P.SYSTEM_MANAGE,
+    ("GET", "/api/v1/system/secrets/rotate"): P.SYSTEM_MANAGE,
+    ("POST", "/api/v1/system/secrets/rotate"): P.SYSTEM_MANAGE,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.

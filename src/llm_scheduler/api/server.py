@@ -23,6 +23,7 @@ from llm_scheduler.api.routes import (
     plugins,
     predictions,
     prices,
+    secret_keys,
     stats,
     system,
     tasks,
@@ -53,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     stats.router,
     history.router,
+    secret_keys.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

@@ -39,6 +39,7 @@ from llm_scheduler.services.models import Models
 from llm_scheduler.services.pacing import Pacer
 from llm_scheduler.services.patience import Patience
 from llm_scheduler.services.prices import Prices
+from llm_scheduler.services.rotation import TAKE_UP_EVERY_S
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -96,7 +97,7 @@ class Installation(Adapters):
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
-        self.access = make_access(self.store, self.catalogue, self.clock, keys)
+        self.access = make_access(self.store, self.catalogue, self.clock, keys, self.models)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -185,6 +186,7 @@ class Installation(Adapters):
         self.loops.also(FORGET_EVERY_S, self.learning.forget)
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
         self.loops.also(DIVERT_EVERY_S, diverting.step)
+        self.loops.also(TAKE_UP_EVERY_S, self.access.rotation.step)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
 
@@ -247,6 +249,7 @@ class Installation(Adapters):
         await self.channel.open()
         if isinstance(self.feed, SharedFeed):
             await self.feed.open()
+        await self.access.rotation.announce()
         await self._load()
         await self.learning.load()
         if not self.settings.is_cluster:
@@ -281,6 +284,7 @@ class Installation(Adapters):
     async def close(self) -> None:
         """Stop in the order in which parts need each other."""
         await self.actions.close()
+        await self.access.rotation.close()
         await self.loops.stop()
         await self.concurrency.close()
         await self.reloading.stop()

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "plugins": Entry("llm_scheduler.cli.plugins:plugins", "List what installed packages add."),
     "budgets": Entry("llm_scheduler.cli.budgets:budgets", "Bound what may be spent; top budgets up."),
     "prices": Entry("llm_scheduler.cli.prices:prices", "See, set and import what calls cost."),
+    "keys": Entry("llm_scheduler.cli.keys.group:keys", "See to keys; seal stored secrets anew."),
     "dlq": Entry("llm_scheduler.cli.dlq:dlq", "Look at dead letters; requeue or discard them."),
     "simulate": Entry("llm_scheduler.cli.simulate.command:simulate", "Replay a load under other settings; compare."),
     "advise": Entry("llm_scheduler.cli.advise:advise", "Say which setting would have served the last day better."),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.errors import UnsealError
-from llm_scheduler.domain.secrecy import SEALED, endpoint_context, mask, model_context
+from llm_scheduler.domain.secrecy import SEALED, SEALED_TEXT, endpoint_context, mask, model_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +30,10 @@ class Secrets:
         """Keys of the config that are secret."""
         kind = self._catalogue.kinds.get(type_name)
         return kind.secret_fields if kind else frozenset()
+
+    def opens(self, text: str) -> bool:
+        """Whether the keys of the ring are enough for every sealed text in it."""
+        return {found[1] for found in SEALED_TEXT.finditer(text)} <= set(self._vault.key_ids)
 
     def sealed(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
         """The config with its secrets sealed; what is sealed already stays."""

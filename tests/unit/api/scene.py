@@ -32,6 +32,7 @@ from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.prices import Prices
+from llm_scheduler.services.rotation import Rotation
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.stats import Stats
 from llm_scheduler.services.stopping import Stopping
@@ -68,7 +69,8 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     await store.open()
     broker, feed, limits = MemoryBroker(clock), LocalFeed(), limits or Limits()
     catalogue = Catalogue({"scripted": ScriptedKind()}, "fair")
-    models = Models(store, broker, catalogue, AesVault("a secret of the tests"), clock)
+    vault = AesVault("a secret of the tests")
+    models = Models(store, broker, catalogue, vault, clock)
     await models.load()
     prices = Prices(lambda *_: {}, meter)
     budgets = Budgets(store, prices, catalogue, broker, feed, meter, clock)
@@ -98,7 +100,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=AccessParts(cast("Door", KnownKeys()), Directory(store)),
+        access=AccessParts(cast("Door", KnownKeys()), Directory(store), Rotation(store, vault, clock, models.renew)),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,

@@ -75,7 +75,7 @@ def test_a_known_secret_is_masked_in_every_spelling() -> None:
 
     for text in spellings:
         assert redactor(f"<{text}>") not in (f"<{text}>",), text
-        assert "wörd" not in redactor(text) and "w\\u00f6rd" not in redactor(text) and "w%C3%B6rd" not in redactor(text)
+        assert not [form for form in ("wörd", "w\\u00f6rd", "w%C3%B6rd") if form in redactor(text)]
 
 
 def test_of_secrets_that_begin_alike_the_longer_is_masked_whole() -> None:
