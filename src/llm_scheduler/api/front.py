@@ -84,7 +84,7 @@ class Front:
             if status:
                 # Half an answer is out: only cutting the connection tells the truth.
                 raise
-            await _send_problem(problem, request_id, answer)
+            await _send_problem(problem, request_id, answer, self._parts.redact)
 
     def _principal(self, scope: Scope, key: str | None, tenant: str | None, address: str) -> Principal:
         path = scope["path"]
@@ -161,8 +161,8 @@ def _allowed(scope: Scope) -> set[str]:
     return {method for route in routes if route.path_regex.match(scope["path"]) for method in route.methods or ()}
 
 
-async def _send_problem(problem: Problem, request_id: str, send: Send) -> None:
-    body = problem.body(request_id)
+async def _send_problem(problem: Problem, request_id: str, send: Send, redact: Callable[[str], str]) -> None:
+    body = problem.body(request_id, redact)
     headers = problem.raw_headers(len(body))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
+from llm_scheduler.ports.redactor import as_it_is
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -98,6 +99,8 @@ class Parts:
     max_body_bytes: int = MAX_BODY_BYTES
     max_bulk_lines: int = MAX_BULK_LINES
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    redact: Callable[[str], str] = as_it_is
+    """Masks secrets in what others have said: errors of databases, providers and plugins."""
     plugins: Callable[[], Sequence[PluginState]] = tuple
     """Those of this process, and how they fare."""
 

@@ -35,7 +35,7 @@ MOST_WALKS: Final = 5
 """One is enough where nobody changes anything meanwhile."""
 STALE_MS: Final = 15_000
 """A rotation that has not moved for so long has lost its process."""
-TAKE_UP_EVERY_S: Final = 15.0
+TAKE_UP_EVERY_S: Final = 60.0
 _TRIES: Final = 20
 _YOUNG_MS: Final = 600_000
 _STATE: Final = "secrets:rotation"

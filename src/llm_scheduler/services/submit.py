@@ -197,7 +197,8 @@ class Submissions:
         fallback = draft.fallback_models
         if fallback is not None:
             check_names(self._catalogue, tenant_id, model.name, fallback, draft.type)
-        return TaskOptions(None if fallback is None else tuple(fallback), draft.template)
+        drops_payload = self._catalogue.drops_payloads(tenant_id)
+        return TaskOptions(None if fallback is None else tuple(fallback), draft.template, drops_payload=drops_payload)
 
     def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
         """The model takes the type, or the type that a plugin's turns into."""
@@ -211,7 +212,8 @@ class Submissions:
     def _wish(
         self, draft: TaskDraft, model: Model, tenant_id: TenantId, body: Mapping[str, object]
     ) -> CacheWish | None:
-        if draft.cache_ttl_s is None:
+        # An answer that is not kept is there for nobody else.
+        if draft.cache_ttl_s is None or self._catalogue.drops_payloads(tenant_id):
             return None
         return CacheWish(cache_key(tenant_id, self._catalogue.digest(model), draft.type, body), draft.cache_ttl_s)
 
