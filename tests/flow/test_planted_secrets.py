@@ -98,8 +98,9 @@ class _Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body.encode())
 
-    def log_message(self, *_: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:
         """Be quiet."""
+        del format, args
 
 
 HOW = ("401", "400", "403", "404", "500", "503", "html", "plain", "redirect", "garbage", "stream", "lines")
@@ -163,7 +164,14 @@ def drive(ask: Asked, planted: Planted, base_url: str) -> None:
 def misplace(ask: Asked, key: str) -> None:
     """A key where none belongs: the refusal repeats what it refuses."""
     task = {"model": "m-401", "input": "x"}
-    bodies = ({key: 1}, {"type": key}, {"model": key}, {"priority": key}, {"metadata": {key: [5]}}, {"input": {key: key}})
+    bodies = (
+        {key: 1},
+        {"type": key},
+        {"model": key},
+        {"priority": key},
+        {"metadata": {key: [5]}},
+        {"input": {key: key}},
+    )
     for wrong in bodies:
         ask("POST", "/api/v1/tasks", task | wrong if "metadata" in wrong or "priority" in wrong else wrong | {"x": key})
         ask(

@@ -169,7 +169,7 @@ def unstorable(started: StartedTask, session_id: SessionId, ended_at: Millis, re
     return failed(started, session_id, ended_at, error, model, Random())  # noqa: S311 - no draw without a retry
 
 
-def discreet(ended: Ended, drops_payload: bool, redact: Callable[[str], str]) -> Ended:
+def discreet(ended: Ended, *, drops_payload: bool, redact: Callable[[str], str]) -> Ended:
     """The end without secrets in its words; of a task whose payload is not kept without the provider's words at all.
 
     They like to quote what they refuse.

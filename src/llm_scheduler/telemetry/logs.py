@@ -79,7 +79,7 @@ class Lines:
                 event[key] = _one_line(self._redactor(str(value) or type(value).__name__))
         return event
 
-    def rendered(self, _logger: object, _method: str, line: str | bytes) -> str | bytes:
+    def rendered(self, _logger: object, _method: str, line: Any) -> Any:
         """The whole line once more: secrets may lie inside lists, mappings and other values."""
         return self._redactor(line) if isinstance(line, str) else line
 

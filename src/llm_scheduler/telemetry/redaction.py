@@ -1,6 +1,6 @@
 """Masks secrets in whatever is written down or told: those that this process knows, and what looks like one.
 
-Both are cheap where there is nothing to mask: a line of 200 characters costs about 15 µs.
+A line of 200 characters costs some 80 µs, however many secrets are known; no line is written on the way of a task.
 """
 
 from __future__ import annotations

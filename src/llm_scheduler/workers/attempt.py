@@ -116,7 +116,7 @@ class Attempt:
         try:
             ended = await self._ended()
             if ended is not None:
-                ended = outcomes.discreet(ended, started.options.drops_payload, tools.redact)
+                ended = outcomes.discreet(ended, drops_payload=started.options.drops_payload, redact=tools.redact)
                 ended = await priced(
                     ended, self._fate, started, as_called(self._model, self._claim.endpoint), tools.prices
                 )
@@ -292,7 +292,9 @@ class Attempt:
                         self._started, self._session_id, self._tools.clock.now(), reason, self._model
                     )
                     ended = replace(
-                        outcomes.discreet(refused, self._started.options.drops_payload, self._tools.redact),
+                        outcomes.discreet(
+                            refused, drops_payload=self._started.options.drops_payload, redact=self._tools.redact
+                        ),
                         usage=ended.usage,
                         cost_microusd=ended.cost_microusd,
                         is_reserved=ended.is_reserved,
