@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from llm_scheduler.domain.errors import StoreUnusableError
+from llm_scheduler.domain.secrecy import LASTING
 from llm_scheduler.security.keyfile import kept_secret
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.telemetry.redaction import Redactor
@@ -36,7 +37,7 @@ def open_keys(settings: Settings, redactor: Redactor | None = None) -> Keys:
         secret, _ = kept_secret(settings.data_dir / "secret-key")
     redactor.know(secret)
     try:
-        vault = AesVault(secret, settings.old_secret_keys, redactor.know)
+        vault = AesVault(secret, settings.old_secret_keys, lambda *noted: _note(redactor, *noted))
     except ValueError as error:
         raise StoreUnusableError(str(error)) from error
     if settings.bootstrap_api_key is not None:
@@ -44,6 +45,12 @@ def open_keys(settings: Settings, redactor: Redactor | None = None) -> Keys:
     api_key, is_new = kept_secret(settings.data_dir / "api-key", "llms_")
     redactor.know(api_key)
     return Keys(api_key, is_new, vault, redactor)
+
+
+def _note(redactor: Redactor, secret: str, context: str) -> None:
+    # What is sealed for a few minutes only would crowd out what lasts.
+    if LASTING.match(context):
+        redactor.know(secret)
 
 
 def learn(redactor: Redactor, settings: Settings) -> None:

@@ -12,6 +12,8 @@ SEALED: Final = "sealed:"
 """What a sealed secret begins with inside a model's config."""
 SEALED_TEXT: Final = re.compile(r"\bv1\.([0-9a-f]{8})\.[A-Za-z0-9+/]{20,}={0,2}")
 """A sealed text anywhere in another one; its group is the id of the key that opens it."""
+LASTING: Final = re.compile(r"(?:model|endpoint|signing-key):|user:\d+:totp\Z")
+"""Begins the contexts of secrets that are stored; others are sealed for a few minutes, say in a cookie."""
 _SHORTEST_SHOWN: Final = 12
 
 

@@ -26,14 +26,17 @@ class AesVault:
     Args:
         secret_key: in force.
         old: those that it took the place of.
-        note: is told every secret in plain that passes, so that it can be kept out of logs.
+        note: is told every secret in plain that passes, with its context, so that it can be kept out of logs.
 
     Raises:
         ValueError: a secret is shorter than 16 characters.
     """
 
     def __init__(
-        self, secret_key: str, old: Sequence[str] = (), note: Callable[[str], None] = lambda _secret: None
+        self,
+        secret_key: str,
+        old: Sequence[str] = (),
+        note: Callable[[str, str], None] = lambda _secret, _context: None,
     ) -> None:
         if len(secret_key) < _SHORTEST:
             raise ValueError("LLMS_SECRET_KEY needs at least 16 characters")
@@ -51,7 +54,7 @@ class AesVault:
 
     def seal(self, secret: str, context: str) -> str:
         """Encrypt with the key in force; `context` must be the same at opening."""
-        self._note(secret)
+        self._note(secret, context)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = self._ciphers[self._key_id].encrypt(nonce, secret.encode(), context.encode())
         return f"{_VERSION}.{self._key_id}.{base64.b64encode(nonce + sealed).decode()}"
@@ -77,5 +80,5 @@ class AesVault:
             secret = cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], context.encode()).decode()
         except (InvalidTag, ValueError) as error:
             raise UnsealError("A stored secret is damaged; enter it again.") from error
-        self._note(secret)
+        self._note(secret, context)
         return secret

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import structlog
 
-from llm_scheduler.domain.errors import KeyNotEverywhereError, SchedulerError, UnsealError
+from llm_scheduler.domain.errors import ConflictError, KeyNotEverywhereError, SchedulerError, UnsealError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.secrecy import SEALED_TEXT
 from llm_scheduler.ports.states import State
@@ -132,7 +132,7 @@ class Rotation:
             if await self._store.save_state(_STATE, _packed(begun), 0 if kept is None else kept.version):
                 self._start()
                 return begun
-        raise KeyNotEverywhereError(["another process begins one at this moment; ask again"])
+        raise ConflictError("Another process begins a rotation at this moment; ask again.")
 
     async def step(self) -> None:
         """Take up a rotation whose process is gone; the leader calls it now and then."""
