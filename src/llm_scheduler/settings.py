@@ -1,7 +1,8 @@
 """Every setting of the server, with unit, default and reason. Unknown names are refused.
 
 Sources, later ones win: defaults, `llm-scheduler.toml` (in the data folder or the working
-directory), environment `LLMS_*`, command line.
+directory), environment `LLMS_*`, command line. A secret may lie in a file that
+`LLMS_<NAME>_FILE` names.
 """
 
 from __future__ import annotations
@@ -9,20 +10,26 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import stat
 import tomllib
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from llm_scheduler.domain.errors import InvalidInputError, SchedulerError
+from llm_scheduler.domain.tenant import StorePayloads
 from llm_scheduler.paths import default_data_dir
 from llm_scheduler.scheduling.strategies.registry import find
 from llm_scheduler.settings_protection import ProtectionSettings
 
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 PREFIX: Final = "LLMS_"
-CLIENT_NAMES: Final = frozenset({"url", "api_key"})
+CLIENT_NAMES: Final = frozenset({"url", "api_key", "api_key_file"})
 FILE_NAME: Final = "llm-scheduler.toml"
+FILE_SUFFIX: Final = "_file"
 MYSQL: Final = ("mysql://", "mariadb://")
 REDIS: Final = (
     "redis://",
@@ -84,6 +91,9 @@ class Settings(ProtectionSettings):
     )
     archive_dir: Path | None = Field(None, description="Folder of the archive. Default: archive in the data folder.")
     secret_key: SecretStr | None = Field(None, description="Seals secrets at rest. Default: made on first start.")
+    secret_keys_old: SecretStr | None = Field(
+        None, description="Keys that only open what they sealed, with commas between (docs/secrets.md)."
+    )
     bootstrap_api_key: SecretStr | None = Field(
         None, description="Admin key for automation, at least 16 characters. Default: made on first start."
     )
@@ -99,6 +109,12 @@ class Settings(ProtectionSettings):
     max_body_bytes: int = Field(10 * 1024 * 1024, ge=1024, description="Largest request body but bulk streams, bytes.")
     max_bulk_lines: int = Field(100_000, ge=1, description="Largest number of tasks in one bulk request.")
     max_running: int = Field(2_000, ge=1, description="Calls that this process runs at once, over all models.")
+    store_payloads: StorePayloads = Field(
+        StorePayloads.FULL, description="What is kept of inputs and outputs after a task is over: full or none."
+    )
+    payload_grace_s: float = Field(
+        600, ge=1, le=86_400, description="With none: seconds that an output, or a failed task's input, is still kept."
+    )
     grace_s: float = Field(30.0, ge=0, le=3600, description="Seconds that SIGTERM waits for running calls.")
     log_format: Literal["console", "json"] = Field("console", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -196,15 +212,30 @@ class Settings(ProtectionSettings):
         """Where the archive is."""
         return self.archive_dir or self.data_dir / "archive"
 
+    @property
+    def old_secret_keys(self) -> tuple[str, ...]:
+        """Keys that only open."""
+        text = "" if self.secret_keys_old is None else self.secret_keys_old.get_secret_value()
+        return tuple(key for part in text.replace("\n", ",").split(",") if (key := part.strip()))
+
+    def secrets(self) -> list[str]:
+        """Every secret among the values, in plain."""
+        values = (getattr(self, name) for name in SECRETS)
+        return [value.get_secret_value() for value in values if value is not None]
+
     def shown(self) -> dict[str, object]:
         """Values as people may see them: secrets masked, in URLs only the password."""
         values = self.model_dump(mode="json")
-        for name in ("secret_key", "bootstrap_api_key"):
-            values[name] = _MASKED if values[name] is not None else None
-        for name in ("database_url", "database_read_url", "redis_url"):
+        for name in SECRETS:
             secret: SecretStr | None = getattr(self, name)
-            values[name] = None if secret is None else _PASSWORD.sub(rf"\g<1>{_MASKED}@", secret.get_secret_value())
+            if secret is not None:
+                text = secret.get_secret_value()
+                values[name] = _PASSWORD.sub(rf"\g<1>{_MASKED}@", text) if "://" in text else _MASKED
         return values
+
+
+SECRETS: Final = tuple(name for name, field in Settings.model_fields.items() if field.annotation == SecretStr | None)
+"""Settings that nobody is to see. Each may be given as the path of a file: LLMS_<NAME>_FILE."""
 
 
 def load(
@@ -219,12 +250,13 @@ def load(
     Raises:
         SettingsError: an unknown name (with the nearest known one) or a bad value.
     """
-    environment = _from_environment(dict(os.environ) if environ is None else environ)
+    environment, files = _from_environment(dict(os.environ) if environ is None else environ)
     chosen = {key: value for key, value in (overrides or {}).items() if value is not None}
     data_dir = Path(chosen.get("data_dir") or environment.get("data_dir") or default_data_dir())
     file, values = _from_file([data_dir / FILE_NAME, Path(FILE_NAME)])
     sources = dict.fromkeys(values, str(file))
     sources |= {key: PREFIX + key.upper() for key in environment}
+    sources |= {key: f"{PREFIX}{key.upper()}_FILE={path}" for key, path in files.items()}
     sources |= dict.fromkeys(chosen, "command line")
     values |= environment
     values |= chosen
@@ -234,17 +266,47 @@ def load(
         raise SettingsError(_explained(error, sources)) from error
 
 
-def _from_environment(environ: dict[str, str]) -> dict[str, Any]:
+def _from_environment(environ: dict[str, str]) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Values by name, and which of them were read from files."""
     found: dict[str, Any] = {}
+    files: dict[str, Path] = {}
     for name, value in environ.items():
         if not name.startswith(PREFIX):
             continue
         key = name.removeprefix(PREFIX).lower()
         if key in CLIENT_NAMES:
             continue
+        secret = key.removesuffix(FILE_SUFFIX)
+        if secret != key and secret in SECRETS:
+            files[secret] = Path(value)
+            continue
         _check_name(key, name, PREFIX)
         found[key] = value
-    return found
+    for key, path in files.items():
+        if key in found:
+            name = PREFIX + key.upper()
+            raise SettingsError(f"Both {name} and {name}_FILE are given; remove one of them.")
+        found[key] = _secret_in(path, f"{PREFIX}{key.upper()}_FILE")
+    return found, files
+
+
+def _secret_in(path: Path, name: str) -> str:
+    """What a file of a secret holds, without its line end."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise SettingsError(f"{name}: {path} cannot be read: {reason}") from None
+    secret = text.rstrip("\r\n")
+    if not secret.strip():
+        raise SettingsError(f"{name}: {path} is empty; put the secret into it.")
+    return secret
+
+
+def open_files(sources: Mapping[str, str]) -> list[str]:
+    """Of the files that secrets came from (see `load`), those that everybody on this machine may read."""
+    paths = [source.partition("=")[2] for source in sources.values() if f"{FILE_SUFFIX.upper()}=" in source]
+    return [path for path in paths if Path(path).stat().st_mode & stat.S_IROTH]
 
 
 def _from_file(candidates: list[Path]) -> tuple[Path | None, dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_scheduler.settings import SettingsError, load
+from llm_scheduler.settings import SECRETS, SettingsError, load, open_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,3 +84,68 @@ def test_a_broken_file_is_named(tmp_path: Path) -> None:
 
     with pytest.raises(SettingsError, match=r"llm-scheduler\.toml"):
         load({"data_dir": tmp_path}, {})
+
+
+def test_every_secret_may_lie_in_a_file(tmp_path: Path) -> None:
+    """Without its line end; `config show` says where it came from, and shows none of it."""
+    environ: dict[str, str] = {}
+    given = {
+        "secret_key": "the secret key of the file ",
+        "secret_keys_old": "an old key of some length, another old key",
+        "bootstrap_api_key": "llms_0123456789abcdef",
+        "database_url": "mysql://u:hunter2hunter2@db/llms",
+        "database_read_url": "mysql://u:hunter3hunter3@db/llms",
+        "redis_url": "redis://:hunter4hunter4@cache",
+    }
+    assert {"secret_key", "bootstrap_api_key", "database_url", "redis_url"} <= set(SECRETS)
+    for name, secret in given.items():
+        (tmp_path / name).write_text(secret + "\n")
+        environ[f"LLMS_{name.upper()}_FILE"] = str(tmp_path / name)
+    settings, sources = load({"data_dir": tmp_path}, environ)
+
+    assert {name: getattr(settings, name).get_secret_value() for name in given} == given
+    assert settings.old_secret_keys == ("an old key of some length", "another old key")
+    assert sources["redis_url"] == f"LLMS_REDIS_URL_FILE={tmp_path / 'redis_url'}"
+    shown = str(settings.shown())
+    assert not [secret for secret in ("of the file", "old key", "llms_0", "hunter") if secret in shown]
+
+
+@pytest.mark.parametrize(
+    ("content", "mode", "words"), [("", 0o600, "is empty"), ("\n \n", 0o600, "is empty"), (None, 0, "No such file")]
+)
+def test_a_file_without_a_secret_is_refused(tmp_path: Path, content: str | None, mode: int, words: str) -> None:
+    """With its name and why."""
+    path = tmp_path / "key"
+    if content is not None:
+        path.write_text(content)
+        path.chmod(mode)
+
+    with pytest.raises(SettingsError, match=f"LLMS_SECRET_KEY_FILE: {path}.*{words}"):
+        load({"data_dir": tmp_path}, {"LLMS_SECRET_KEY_FILE": str(path)})
+
+
+def test_a_secret_and_its_file_at_once_are_refused(tmp_path: Path) -> None:
+    """Nobody could tell which one holds."""
+    (tmp_path / "key").write_text("0123456789abcdef")
+    both = {"LLMS_SECRET_KEY": "another secret key", "LLMS_SECRET_KEY_FILE": str(tmp_path / "key")}
+
+    with pytest.raises(SettingsError, match="Both LLMS_SECRET_KEY and LLMS_SECRET_KEY_FILE"):
+        load({"data_dir": tmp_path}, both)
+
+
+def test_only_secrets_may_lie_in_files(tmp_path: Path) -> None:
+    """A file for the port is a mistake."""
+    with pytest.raises(SettingsError, match="LLMS_PORT_FILE"):
+        load({"data_dir": tmp_path}, {"LLMS_PORT_FILE": str(tmp_path / "port")})
+
+
+def test_a_file_that_all_may_read_is_told(tmp_path: Path) -> None:
+    """A secret that everybody reads is none."""
+    path = tmp_path / "key"
+    path.write_text("0123456789abcdef")
+    _, sources = load({"data_dir": tmp_path}, {"LLMS_SECRET_KEY_FILE": str(path)})
+
+    path.chmod(0o604)
+    assert open_files(sources) == [str(path)]
+    path.chmod(0o640)
+    assert open_files(sources) == []

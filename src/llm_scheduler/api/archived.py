@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from llm_scheduler.api.schemas.tasks import attempt_json, log_json, task_json
+from llm_scheduler.api.showing import attempt_json, log_json, task_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,9 @@ VERSION: Final = 1
 
 def archive_line(whole: WholeTask, name_of: Callable[[ModelId], str]) -> bytes:
     """One line of JSON, without the newline; begins with version and id, so that it is found without parsing."""
-    shown = task_json(whole.task, name_of)
-    del shown["queue_position"]
+    # Its grace is over long before it is old enough to come here; were it not, it would be kept for ever.
+    shown = task_json(whole.task, name_of, is_hidden=whole.task.options.drops_payload)
+    del shown["queue_position"], shown["payload_hidden"]
     line = orjson.dumps(
         {
             "v": VERSION,

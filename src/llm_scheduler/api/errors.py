@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from http import HTTPStatus
 from math import ceil
-from typing import TYPE_CHECKING, Final, TypedDict
+from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 import orjson
 
 from llm_scheduler.domain import errors
+from llm_scheduler.ports.redactor import as_it_is
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
 PROBLEM_JSON: Final = b"application/problem+json"
 
@@ -34,6 +35,8 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ModelChangedError: 409,
     errors.WrongStatusError: 409,
     errors.IdempotencyConflictError: 409,
+    errors.KeyNotEverywhereError: 409,
+    errors.PayloadGoneError: 409,
     errors.QueueFullError: 429,
     errors.WaitTooLongError: 429,
     errors.StoreUnavailableError: 503,
@@ -138,8 +141,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         if status == HTTPStatus.UNAUTHORIZED:
             self.headers["WWW-Authenticate"] = 'Bearer realm="llm-scheduler"'
 
-    def body(self, request_id: str) -> bytes:
-        """The problem document."""
+    def body(self, request_id: str, redact: Callable[[str], str] = as_it_is) -> bytes:
+        """The problem document, with no secret in it."""
         document: dict[str, object] = {
             "type": f"/docs#{self.code}",
             "title": TITLES.get(self.status, "Error"),
@@ -150,12 +153,24 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         }
         if self.errors:
             document["errors"] = self.errors
-        return orjson.dumps(document | self.members)
+        return orjson.dumps(redacted(document | self.members, redact))
 
     def raw_headers(self, length: int) -> list[tuple[bytes, bytes]]:
         """Headers of the answer, ready for ASGI."""
         fixed = [(b"content-type", PROBLEM_JSON), (b"content-length", b"%d" % length)]
         return fixed + [(name.lower().encode(), value.encode()) for name, value in self.headers.items()]
+
+
+def redacted(value: object, redact: Callable[[str], str]) -> object:
+    """A JSON value whose texts went through `redact`."""
+    if isinstance(value, str):
+        return redact(value)
+    if isinstance(value, dict):
+        found = cast("dict[str, object]", value)
+        return {name: redacted(one, redact) for name, one in found.items()}
+    if isinstance(value, (list, tuple)):
+        return [redacted(one, redact) for one in cast("Sequence[object]", value)]
+    return value
 
 
 def status_of(error: errors.SchedulerError) -> int:

@@ -108,7 +108,7 @@ class Front:
             if status:
                 # Half an answer is out: only cutting the connection tells the truth.
                 raise
-            await _send_problem(problem, request_id, answer)
+            await _send_problem(problem, request_id, answer, self._parts.redact)
 
     def _strip_root(self, scope: Scope) -> None:
         """A proxy may leave the prefix in the path."""
@@ -248,8 +248,8 @@ async def _send_nothing(headers: Sequence[tuple[bytes, bytes]], send: Send) -> N
     await send({"type": "http.response.body", "body": b""})
 
 
-async def _send_problem(problem: Problem, request_id: str, send: Send) -> None:
-    body = problem.body(request_id)
+async def _send_problem(problem: Problem, request_id: str, send: Send, redact: Callable[[str], str]) -> None:
+    body = problem.body(request_id, redact)
     headers = problem.raw_headers(len(body))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -55,7 +55,7 @@ class Intake:
     """
 
     def __init__(self, caller: Caller, key: str | None, *, is_atomic: bool, is_dry: bool = False) -> None:
-        self._is_dry = is_dry
+        self._is_dry, self._redact = is_dry, caller.parts.redact
         self._submissions, self._tenant_id = caller.parts.submissions, caller.tenant_id
         self._allowed = caller.principal.allowed_models
         self._key_id = caller.principal.key_id
@@ -113,7 +113,7 @@ class Intake:
         """Note a line that is not taken."""
         self.rejected_total += 1
         if len(self.rejected) < MOST_LISTED:
-            self.rejected.append({"line": line, "code": code, "detail": detail[:_LONGEST_DETAIL]})
+            self.rejected.append({"line": line, "code": code, "detail": self._redact(detail)[:_LONGEST_DETAIL]})
 
     async def breathe(self) -> None:
         """Let others run; hand a full batch to the record.

@@ -10,6 +10,7 @@ from llm_scheduler.api.protection import Protection
 from llm_scheduler.domain.access import Permission
 from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.ports.redactor import as_it_is
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
     from llm_scheduler.services.prices import Prices
+    from llm_scheduler.services.rotation import Rotation
     from llm_scheduler.services.series import Series
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
@@ -64,7 +66,7 @@ class Readiness(NamedTuple):
 class AccessParts:
     """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
 
-    `protection` is what holds for everybody: networks, HTTPS, other sites, limits.
+    `protection` is what holds for everybody: networks, HTTPS, other sites, limits. `rotation` seals secrets anew.
     """
 
     door: Door
@@ -72,6 +74,7 @@ class AccessParts:
     tenants: Tenants
     users: Users
     api_keys: ApiKeys
+    rotation: Rotation
     protection: Protection = field(default_factory=Protection)
 
 
@@ -115,6 +118,8 @@ class Parts:
     """The folder of its built files."""
     root_path: str = ""
     """The prefix under which callers see this server, without a slash at its end."""
+    redact: Callable[[str], str] = as_it_is
+    """Masks secrets in what others have said: errors of databases, providers and plugins."""
     plugins: Callable[[], Sequence[PluginState]] = tuple
     """Those of this process, and how they fare."""
 

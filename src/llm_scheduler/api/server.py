@@ -28,6 +28,7 @@ from llm_scheduler.api.routes import (
     plugins,
     predictions,
     prices,
+    secret_keys,
     series,
     stats,
     system,
@@ -70,6 +71,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     users.router,
     members.router,
     network.router,
+    secret_keys.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

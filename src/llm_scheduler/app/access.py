@@ -20,6 +20,7 @@ from llm_scheduler.services.door import Door
 from llm_scheduler.services.key_use import KeyUse
 from llm_scheduler.services.outbound import OutboundRules
 from llm_scheduler.services.rate_limits import RateLimits, Rates
+from llm_scheduler.services.rotation import TAKE_UP_EVERY_S, Rotation
 from llm_scheduler.services.tenants import Tenants
 from llm_scheduler.services.users import Users
 
@@ -41,6 +42,7 @@ def make_access(of: Adapters, keys: Keys) -> AccessParts:
         tenants=Tenants(store, catalogue, directory, of.models, of.broker),
         users=Users(store, directory, of.models, Passwords()),
         api_keys=ApiKeys(store, directory, clock, drawn),
+        rotation=Rotation(store, keys.vault, clock, of.models.renew),
         protection=_protection(settings, limits),
     )
 
@@ -53,6 +55,7 @@ def make_outbound(settings: Settings) -> OutboundRules:
 def add_access_sweeps(of: Installation) -> None:
     """What the leader does now and then."""
     of.loops.also(FORGET_EVERY_S, of.access.api_keys.forget)
+    of.loops.also(TAKE_UP_EVERY_S, of.access.rotation.step)
 
 
 def access_loops(of: Installation) -> list[asyncio.Task[None]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from llm_scheduler.settings import load
+from llm_scheduler.settings import load, open_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,8 +19,8 @@ def serve(overrides: dict[str, Any], *, is_sampling: bool = False) -> None:
     """
     from llm_scheduler.app import server
 
-    settings, _ = load(overrides)
-    server.serve(settings, is_sampling=is_sampling)
+    settings, sources = load(overrides)
+    server.serve(settings, is_sampling=is_sampling, open_files=open_files(sources))
 
 
 def worker(overrides: dict[str, Any]) -> None:
@@ -31,7 +31,8 @@ def worker(overrides: dict[str, Any]) -> None:
     """
     from llm_scheduler.app import server
 
-    server.serve(load(overrides | {"role": "worker"})[0])
+    settings, sources = load(overrides | {"role": "worker"})
+    server.serve(settings, open_files=open_files(sources))
 
 
 def database_upgrade() -> str:

@@ -17,6 +17,7 @@ from llm_scheduler.api.server import create_app
 from llm_scheduler.app.access import access_loops, add_access_sweeps
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
+from llm_scheduler.app.readiness import looked_at
 from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.providers.pricelist import listed_prices
@@ -33,6 +34,7 @@ from llm_scheduler.services.diverting import EVERY_S as DIVERT_EVERY_S
 from llm_scheduler.services.diverting import Diverting
 from llm_scheduler.services.endpoints import Endpoints
 from llm_scheduler.services.explain import Explaining
+from llm_scheduler.services.fading import Fading
 from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.index import Index
 from llm_scheduler.services.learning import FORGET_EVERY_S, SAVE_EVERY_S, Learning
@@ -61,7 +63,6 @@ if TYPE_CHECKING:
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
-_STALE_TURN_S: Final = 5.0
 _EVERY_SESSION_S: Final = -1e9
 """A ttl that every heartbeat has missed, also one that a clock which ran ahead wrote into the future."""
 _OVERDUE_EVERY_S: Final = 1.0
@@ -152,6 +153,7 @@ class Installation(Adapters):
         plugged = self.extensions
         kinds = {**KINDS, **plugged.kinds}
         catalogue = Catalogue(kinds, self.settings.strategy, plugged.strategies, plugged.task_types)
+        catalogue.store_payloads = self.settings.store_payloads
         catalogue.backlogs = Backlogs(self.broker.backlog, self.clock)
         return catalogue
 
@@ -189,6 +191,8 @@ class Installation(Adapters):
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
         self.loops.also(DIVERT_EVERY_S, diverting.step)
         add_access_sweeps(self)
+        fading = Fading(self.store, self.clock, self.settings.payload_grace_s)
+        self.loops.also(fading.every_s, fading.step)
         if self.retention is not None:
             self.loops.also(_RETENTION_LOOK_S, self.retention.step)
 
@@ -222,6 +226,7 @@ class Installation(Adapters):
             pacer=Pacer(self.broker, self.clock, self.meter, rng),
             budgets=self.budgets,
             prices=self.prices,
+            redact=self.keys.redactor,
         )
 
     def _note_lost(self) -> None:
@@ -251,6 +256,7 @@ class Installation(Adapters):
         await self.channel.open()
         if isinstance(self.feed, SharedFeed):
             await self.feed.open()
+        await self.access.rotation.announce()
         await self._load()
         await self.learning.load()
         if not self.settings.is_cluster:
@@ -287,6 +293,7 @@ class Installation(Adapters):
     async def close(self) -> None:
         """Stop in the order in which parts need each other."""
         await self.actions.close()
+        await self.access.rotation.close()
         await self.loops.stop()
         await self.concurrency.close()
         await self.reloading.stop()
@@ -339,30 +346,7 @@ class Installation(Adapters):
 
     async def readiness(self) -> Readiness:
         """Which parts work: record, index and claim loop. An index that is away does not stop submits."""
-        parts = {"store": "ok", "broker": "ok"}
-        try:
-            async with asyncio.timeout(2):
-                await self.store.ping()
-        except (SchedulerError, TimeoutError) as error:
-            parts["store"] = str(error) or "no answer within 2 s"
-        try:
-            async with asyncio.timeout(1):
-                if any(pulse.epoch is None for pulse in await self.broker.pulse()):
-                    parts["broker"] = "degraded: the index is being rebuilt"
-        except (SchedulerError, TimeoutError) as error:
-            parts["broker"] = f"degraded: {error or 'no answer within 1 s'}"
-        if self.is_worker:
-            parts["claims"] = self._claims_state()
-        needed = {"store", "claims"} & parts.keys()
-        return Readiness(all(parts[name] == "ok" for name in needed), parts)
-
-    def _claims_state(self) -> str:
-        silent_s = self.clock.monotonic_s() - self.worker.turned_at_s
-        if self.heartbeat.session_id is None:
-            return "fenced: the session's heartbeat does not get through"
-        if silent_s > _STALE_TURN_S:
-            return f"the claim loop has not turned for {silent_s:.0f} s"
-        return "ok"
+        return await looked_at(self)
 
     def api(self) -> Callable[..., Awaitable[None]]:
         """The HTTP side."""
@@ -399,6 +383,7 @@ class Installation(Adapters):
                 dashboard=built_dashboard(),
                 root_path=self.settings.root_path,
                 plugins=self.extensions.states,
+                redact=self.keys.redactor,
             ),
             is_probes_only=not self.is_api,
         )

@@ -23,10 +23,12 @@ from llm_scheduler.app.watchdog import Watchdog
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.security.folderlock import FolderLock, locks_of
 from llm_scheduler.telemetry import logs
+from llm_scheduler.telemetry.redaction import Redactor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
+    from llm_scheduler.app.keys import Keys
     from llm_scheduler.settings import Settings
 
 _log = structlog.get_logger(__name__)
@@ -50,17 +52,21 @@ class _Server(uvicorn.Server):
         yield
 
 
-def serve(settings: Settings, *, is_sampling: bool = False) -> None:
+def serve(settings: Settings, *, is_sampling: bool = False, open_files: Sequence[str] = ()) -> None:
     """Run the server until a signal ends it.
 
     Args:
         settings: in force.
         is_sampling: register a first model (the local one if it can be had) when there is none.
+        open_files: that secrets were read from, and that others may read as well.
 
     Raises:
         StoreUnusableError: the data folder or the database cannot be used, or the port is taken.
     """
-    logs.configure(settings.log_format, settings.log_level)
+    redactor = Redactor()
+    logs.configure(settings.log_format, settings.log_level, redactor)
+    for path in open_files:
+        _log.warning("secret_readable_by_all", file=path, next_step=f"chmod o-r {path}")
     # Prompts and answers are nobody else's business.
     os.umask(0o077)
     locks = _locks(settings)
@@ -73,7 +79,7 @@ def serve(settings: Settings, *, is_sampling: bool = False) -> None:
             lock.describe(f"pid {os.getpid()}, http://{settings.host}:{port}")
         tune()
         with asyncio.Runner(loop_factory=loop_factory()) as runner:
-            runner.run(_run(settings, listener, is_sampling=is_sampling))
+            runner.run(_run(settings, open_keys(settings, redactor), listener, is_sampling=is_sampling))
     finally:
         for lock in locks:
             lock.release()
@@ -125,8 +131,8 @@ def _port(settings: Settings) -> int:
     return 0 if settings.role == "worker" and "port" not in settings.model_fields_set else settings.port
 
 
-async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool) -> None:
-    installation = Installation(settings, open_keys(settings))
+async def _run(settings: Settings, keys: Keys, listener: socket.socket, *, is_sampling: bool) -> None:
+    installation = Installation(settings, keys)
     await installation.open()
     bounds = connection_bounds(settings)
     config = uvicorn.Config(

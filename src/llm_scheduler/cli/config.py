@@ -6,7 +6,7 @@ import click
 
 from llm_scheduler.cli.faults import CliError
 from llm_scheduler.cli.invocation import here, json_option
-from llm_scheduler.cli.screen import show_json, show_table
+from llm_scheduler.cli.screen import say, show_json, show_table
 
 
 @click.group()
@@ -22,12 +22,14 @@ def show(ctx: click.Context) -> None:
 
     Example: LLMS_PORT=8080 llms config show.
     """
-    from llm_scheduler.settings import Settings, SettingsError, load
+    from llm_scheduler.settings import Settings, SettingsError, load, open_files
 
     try:
         settings, sources = load()
     except SettingsError as error:
         raise CliError(str(error), "Mend it, then: llms config show") from error
+    for path in open_files(sources):
+        say(f"Warning: everybody on this machine can read {path}; chmod o-r {path}")
     values = settings.shown()
     if here(ctx).is_json:
         show_json({name: {"value": value, "source": sources.get(name, "default")} for name, value in values.items()})

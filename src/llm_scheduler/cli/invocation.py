@@ -76,15 +76,13 @@ class Invocation:
             return self.api_key, "--api-key"
         if os.environ.get("LLMS_API_KEY"):
             return os.environ["LLMS_API_KEY"], "LLMS_API_KEY"
+        if os.environ.get("LLMS_API_KEY_FILE"):
+            return _key_in(os.environ["LLMS_API_KEY_FILE"], "LLMS_API_KEY_FILE=")
         if not self.is_local:
             return None, "LLMS_API_KEY is not set"
         from llm_scheduler.paths import API_KEY_FILE
 
-        path = data_dir() / API_KEY_FILE
-        try:
-            return path.read_text(encoding="utf-8").strip() or None, str(path)
-        except OSError as error:
-            return None, f"{path}: {error.strerror or error}"
+        return _key_in(data_dir() / API_KEY_FILE)
 
     def connect(self, patience_s: float = 15.0) -> Connection:
         """A client of the server, not yet connected.
@@ -95,6 +93,16 @@ class Invocation:
         from llm_scheduler.cli.connection import Connection
 
         return Connection(self, patience_s)
+
+
+def _key_in(file: Path | str, said: str = "") -> tuple[str | None, str]:
+    from pathlib import Path
+
+    path = Path(file)
+    try:
+        return path.read_text(encoding="utf-8").strip() or None, f"{said}{path}"
+    except OSError as error:
+        return None, f"{said}{path}: {error.strerror or error}"
 
 
 def data_dir() -> Path:

@@ -27,7 +27,7 @@ _COMMANDS: Final = {
     "users": Entry("llm_scheduler.cli.users:users", "Add, change, disable and remove users."),
     "members": Entry("llm_scheduler.cli.members:members", "Say who belongs to a tenant, and as what."),
     "service-accounts": Entry("llm_scheduler.cli.members:service_accounts", "Accounts of programs."),
-    "keys": Entry("llm_scheduler.cli.keys.group:keys", "Make, limit, renew and revoke API keys."),
+    "keys": Entry("llm_scheduler.cli.keys.group:keys", "API keys; seal stored secrets anew."),
     "dlq": Entry("llm_scheduler.cli.dlq:dlq", "Look at dead letters; requeue or discard them."),
     "simulate": Entry("llm_scheduler.cli.simulate.command:simulate", "Replay a load under other settings; compare."),
     "advise": Entry("llm_scheduler.cli.advise:advise", "Say which setting would have served the last day better."),

@@ -5,7 +5,10 @@ The domain knows no HTTP: `api/errors.py` maps each `code` to a status.
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 
 class SchedulerError(Exception):
@@ -194,6 +197,31 @@ class IdempotencyConflictError(ConflictError):
 
     def __init__(self, key: str) -> None:
         super().__init__(f"Idempotency key '{key[:64]}' was used with another body; use a new key.")
+
+
+class KeyNotEverywhereError(ConflictError):
+    """A process that runs has another secret key in force."""
+
+    code = "secret_key_not_everywhere"
+
+    def __init__(self, processes: Sequence[str]) -> None:
+        named = ", ".join(processes[:5]) + (f" and {len(processes) - 5} more" if len(processes) > 5 else "")
+        super().__init__(
+            f"Not every process has this secret key in force: {named}. Restart those with it as LLMS_SECRET_KEY and "
+            "the former one in LLMS_SECRET_KEYS_OLD; a process that was killed counts for ten more seconds."
+        )
+        self.processes = tuple(processes)
+
+
+class PayloadGoneError(ConflictError):
+    """The task's input is not kept any more, so it cannot run again as it was."""
+
+    code = "payload_gone"
+
+    def __init__(self, task_id: int) -> None:
+        super().__init__(
+            f"The input of task {task_id} is not kept any more (store_payloads is none); give it another one."
+        )
 
 
 class QueueFullError(SchedulerError):

@@ -52,6 +52,8 @@ class Ended:
     next_model_id: ModelId | None = None
     next_options: TaskOptions | None = None
     note: str | None = None
+    drops_payload: bool = False
+    """Its input goes with this end if it is COMPLETED, its output a while later (`domain.tenant.StorePayloads`)."""
     is_reserved: bool = False
     """Budgets put money aside for this attempt; it is given back, but for the charge."""
     charge_microusd: int | None = 0

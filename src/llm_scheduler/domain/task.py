@@ -89,6 +89,8 @@ class TaskOptions:
     """The model that was asked for, if the task has moved to another one."""
     moved_for: str | None = None
     """Why it moved last: a stable code, such as an error's."""
+    drops_payload: bool = False
+    """Input and output are kept only as long as they are needed: what held for its tenant when it was submitted."""
 
 
 NO_OPTIONS: Final = TaskOptions()

@@ -97,6 +97,13 @@ class RetentionMoves(Protocol):
         """Remove the range as one, unless a task in it was revived or added since `seen_at`; whether it went."""
         ...
 
+    async def blank_payloads(self, before: Millis, limit: int) -> int:
+        """Inputs and outputs that are not to be kept go, of tasks that ended before an instant; how many were due.
+
+        A task that was queued again meanwhile keeps its input. Fewer than `limit`: no more are due.
+        """
+        ...
+
     async def forget(self, cut: Cut, after: tuple[int, str], limit: int) -> tuple[int, tuple[int, str] | None]:
         """One page of the walk over idempotency keys: those of tasks that are gone, and old replies, go.
 

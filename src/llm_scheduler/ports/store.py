@@ -17,6 +17,7 @@ from llm_scheduler.ports.learned import LearnedMoves
 from llm_scheduler.ports.money import HeldTask, MoneyMoves
 from llm_scheduler.ports.promises import Actions, Replies
 from llm_scheduler.ports.retention import RetentionMoves
+from llm_scheduler.ports.sealed import SealedPlaces
 from llm_scheduler.ports.states import States
 from llm_scheduler.ports.stats import StatsReads
 
@@ -361,6 +362,7 @@ class Store(
     RetentionMoves,
     LearnedMoves,
     States,
+    SealedPlaces,
     Protocol,
 ):
     """Everything of one installation's record."""

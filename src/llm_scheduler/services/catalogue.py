@@ -14,7 +14,7 @@ import structlog
 from llm_scheduler.domain.errors import InvalidInputError, ModelNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus
-from llm_scheduler.domain.tenant import Tenant
+from llm_scheduler.domain.tenant import StorePayloads, Tenant
 from llm_scheduler.ports.broker import Entry, GateRules, LaneRules
 from llm_scheduler.ports.strategy import PlacementContext
 from llm_scheduler.ports.task_type import WIRE_TYPES
@@ -66,6 +66,8 @@ class Catalogue:
         """Expected seconds of one call of a model, 0 = unknown."""
         self.output_tokens: Callable[[ModelId], float] = _nothing_known
         """Expected output of such a call, 0 = unknown."""
+        self.store_payloads = StorePayloads.FULL
+        """Of tenants that do not say otherwise."""
         self._digests: dict[ModelId, tuple[int, str]] = {}
         self.limit_of: Callable[[Model], int] = configured_limit
         """Calls at once of a model: that which `services.concurrency` finds, where it does."""
@@ -149,6 +151,12 @@ class Catalogue:
     def tenants(self) -> list[Tenant]:
         """All tenants, by id."""
         return [self._tenants[key] for key in sorted(self._tenants)]
+
+    def drops_payloads(self, tenant_id: TenantId) -> bool:
+        """Whether inputs and outputs of its tasks go as soon as nobody needs them."""
+        tenant = self._tenants.get(tenant_id)
+        chosen = None if tenant is None else tenant.store_payloads
+        return (chosen or self.store_payloads) is StorePayloads.NONE
 
     def lanes(self) -> list[ModelId]:
         """Every model's lane."""

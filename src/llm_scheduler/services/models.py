@@ -88,7 +88,8 @@ class Models:
         if self._cache is None:
             return await self._recorded()
         kept = await self._cache.fetch(CATALOGUE_KEY, self._packed)
-        if kept is not None:
+        # Kept before everything was sealed anew, perhaps: the record knows better.
+        if kept is not None and self._secrets.opens(kept.decode()):
             try:
                 return unpacked(kept)
             except (ValueError, KeyError, TypeError) as error:

@@ -18,7 +18,7 @@ from llm_scheduler.ports.provider import Fault, ProviderError
 from llm_scheduler.services.running import Why
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from llm_scheduler.domain.ids import SessionId
     from llm_scheduler.domain.model import Model
@@ -167,6 +167,21 @@ def unstorable(started: StartedTask, session_id: SessionId, ended_at: Millis, re
         "unstorable_answer", f"The answer cannot be recorded: {reason}", is_retryable=False, fault=Fault.PROVIDER
     )
     return failed(started, session_id, ended_at, error, model, Random())  # noqa: S311 - no draw without a retry
+
+
+def discreet(ended: Ended, *, drops_payload: bool, redact: Callable[[str], str]) -> Ended:
+    """The end without secrets in its words; of a task whose payload is not kept without the provider's words at all.
+
+    They like to quote what they refuse.
+    """
+    error, note = ended.error, ended.note
+    if error is None and note is None and not drops_payload:
+        return ended
+    if error is not None:
+        where = "" if error.http_status is None else f" (HTTP {error.http_status})"
+        message = f"{error.code}{where}; its words are not kept" if drops_payload else redact(error.message)
+        error = replace(error, message=message)
+    return replace(ended, error=error, note=None if note is None else redact(note), drops_payload=drops_payload)
 
 
 class _Ending:

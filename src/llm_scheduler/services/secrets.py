@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.errors import UnsealError
+from llm_scheduler.domain.secrecy import SEALED, SEALED_TEXT, endpoint_context, mask, model_context
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,9 +15,6 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.model import Endpoint, Model
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
-
-SEALED: Final = "sealed:"
-_SHORTEST_SHOWN: Final = 12
 
 
 class Secrets:
@@ -32,6 +30,10 @@ class Secrets:
         """Keys of the config that are secret."""
         kind = self._catalogue.kinds.get(type_name)
         return kind.secret_fields if kind else frozenset()
+
+    def opens(self, text: str) -> bool:
+        """Whether the keys of the ring are enough for every sealed text in it."""
+        return {found[1] for found in SEALED_TEXT.finditer(text)} <= set(self._vault.key_ids)
 
     def sealed(self, model: Model, endpoint: Endpoint | None = None) -> dict[str, object]:
         """The config with its secrets sealed; what is sealed already stays."""
@@ -83,14 +85,6 @@ class Secrets:
         return value
 
 
-def mask(secret: str) -> str:
-    """`sk-…1234`: enough to recognise, too little to use."""
-    if len(secret) < _SHORTEST_SHOWN:
-        return "…"
-    head = secret[:3] if secret.startswith("sk-") else ""
-    return f"{head}…{secret[-4:]}"
-
-
 def merged(before: Mapping[str, object], changes: Mapping[str, object], secrets: frozenset[str]) -> dict[str, object]:
     """A config with changes in it: a key set to None goes, a masked secret stays as it was."""
     found = dict(before)
@@ -109,7 +103,6 @@ def _config(model: Model, endpoint: Endpoint | None) -> dict[str, object]:
 
 
 def _context(model: Model, endpoint: Endpoint | None, key: str) -> str:
-    """Where a sealed secret may be opened. A model's name may hold a colon, an endpoint's and a key may not."""
     if endpoint is None:
-        return f"model:{model.tenant_id}:{model.name}:{key}"
-    return f"endpoint:{model.tenant_id}:{model.name}:{endpoint.name}:{key}"
+        return model_context(model.tenant_id, model.name, key)
+    return endpoint_context(model.tenant_id, model.name, endpoint.name, key)

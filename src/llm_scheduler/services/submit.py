@@ -216,7 +216,8 @@ class Submissions:
         elif allowed is not None and not allowed.issuperset(model.options.fallback_models):
             # The model's own list would lead where the caller may not go.
             fallback = [name for name in model.options.fallback_models if name in allowed]
-        return TaskOptions(None if fallback is None else tuple(fallback), draft.template)
+        names = None if fallback is None else tuple(fallback)
+        return TaskOptions(names, draft.template, drops_payload=self._catalogue.drops_payloads(tenant_id))
 
     def _check_type(self, model: Model, task_type: str, plugin: TaskType | None, body: Mapping[str, object]) -> None:
         """The model takes the type, or the type that a plugin's turns into."""
@@ -230,7 +231,8 @@ class Submissions:
     def _wish(
         self, draft: TaskDraft, model: Model, tenant_id: TenantId, body: Mapping[str, object]
     ) -> CacheWish | None:
-        if draft.cache_ttl_s is None:
+        # An answer that is not kept is there for nobody else.
+        if draft.cache_ttl_s is None or self._catalogue.drops_payloads(tenant_id):
             return None
         return CacheWish(cache_key(tenant_id, self._catalogue.digest(model), draft.type, body), draft.cache_ttl_s)
 

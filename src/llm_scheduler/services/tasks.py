@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from llm_scheduler.domain.errors import InputTooLargeError, TaskNotFoundError, WrongStatusError
+from llm_scheduler.domain.errors import InputTooLargeError, PayloadGoneError, TaskNotFoundError, WrongStatusError
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.feed import TaskChanged
 from llm_scheduler.services.estimate import sized
@@ -105,14 +105,20 @@ class Tasks:
         Raises:
             TaskNotFoundError: none, or someone else's.
             WrongStatusError: it is neither failed nor cancelled.
+            PayloadGoneError: its input is not kept any more, and no other was given.
             InvalidInputError, InputTooLargeError: the new input is not acceptable.
         """
         task = await self.get(task_id, tenant_id)
+        if not task.input and new_input is None and task.status in REVIVABLE:
+            raise PayloadGoneError(task_id)
         text = None if new_input is None else self._input_text(task.type, new_input)
         if text is not None and len(text.encode()) > self.max_input_bytes:
             raise InputTooLargeError("The input", len(text.encode()), self.max_input_bytes)
         if task.status not in REVIVABLE or not await self._requeue(task, text):
-            raise WrongStatusError(task_id, (await self.get(task_id, tenant_id)).status, "queued again")
+            now = await self.get(task_id, tenant_id)
+            if now.status in REVIVABLE and not now.input and text is None:
+                raise PayloadGoneError(task_id)
+            raise WrongStatusError(task_id, now.status, "queued again")
         return await self.get(task_id, tenant_id)
 
     def _input_text(self, task_type: str, value: str | dict[str, object]) -> str:

@@ -215,6 +215,16 @@ TASK_DEADLINES: Final = Table(
     **BINARY_TEXT,
 )
 
+FADING_PAYLOADS: Final = Table(
+    "fading_payloads",
+    METADATA,
+    # Tasks that are over and whose input and output are to go a while later.
+    Column("task_id", ID, primary_key=True, autoincrement=False),
+    Column("ended_at", BigInteger, nullable=False),
+    Index("ix_fading_payloads_ended", "ended_at"),
+    **BINARY_TEXT,
+)
+
 SYSTEM_STATS: Final = Table(
     "system_stats",
     METADATA,

@@ -116,6 +116,7 @@ class Attempt:
         try:
             ended = await self._ended()
             if ended is not None:
+                ended = outcomes.discreet(ended, drops_payload=started.options.drops_payload, redact=tools.redact)
                 ended = await priced(
                     ended, self._fate, started, as_called(self._model, self._claim.endpoint), tools.prices
                 )
@@ -291,7 +292,9 @@ class Attempt:
                         self._started, self._session_id, self._tools.clock.now(), reason, self._model
                     )
                     ended = replace(
-                        refused,
+                        outcomes.discreet(
+                            refused, drops_payload=self._started.options.drops_payload, redact=self._tools.redact
+                        ),
                         usage=ended.usage,
                         cost_microusd=ended.cost_microusd,
                         is_reserved=ended.is_reserved,

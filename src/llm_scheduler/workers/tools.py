@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.task import WaitingTask
+from llm_scheduler.ports.redactor import as_it_is
 from llm_scheduler.scheduling.retry_budget import RetryBudget
 from llm_scheduler.workers.refusing import Refusing
 
@@ -55,6 +56,8 @@ class Tools:
     """Learns from every answer how fast its gate may go on."""
     budgets: Budgets
     prices: Prices
+    redact: Callable[[str], str] = as_it_is
+    """Masks secrets in what providers say, before it is recorded."""
     refusing: Refusing = field(default_factory=Refusing)
     retries: defaultdict[ModelId, RetryBudget] = field(default_factory=lambda: defaultdict(RetryBudget))
     """Of this process: what others retry is theirs to bound."""

@@ -34,6 +34,7 @@ from llm_scheduler.services.forecast import Forecasts
 from llm_scheduler.services.learning import Learning
 from llm_scheduler.services.models import Models
 from llm_scheduler.services.prices import Prices
+from llm_scheduler.services.rotation import Rotation
 from llm_scheduler.services.running import RunningCalls
 from llm_scheduler.services.series import Series
 from llm_scheduler.services.stats import Stats
@@ -72,7 +73,9 @@ class PlainPasswords:
         return f"hashed:{password}"
 
 
-def access_of(store: SqliteStore, catalogue: Catalogue, models: Models, broker: MemoryBroker) -> AccessParts:
+def access_of(
+    store: SqliteStore, catalogue: Catalogue, models: Models, broker: MemoryBroker, vault: AesVault
+) -> AccessParts:
     """Services over the record, behind a door that knows two keys."""
     directory = Directory(store)
     return AccessParts(
@@ -81,6 +84,7 @@ def access_of(store: SqliteStore, catalogue: Catalogue, models: Models, broker: 
         tenants=Tenants(store, catalogue, directory, models, broker),
         users=Users(store, directory, models, PlainPasswords()),
         api_keys=ApiKeys(store, directory, SystemClock(), drawn),
+        rotation=Rotation(store, vault, SystemClock(), models.renew),
     )
 
 
@@ -92,7 +96,8 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
     await store.open()
     broker, feed, limits = MemoryBroker(clock), LocalFeed(), limits or Limits()
     catalogue = Catalogue({"scripted": ScriptedKind()}, "fair")
-    models = Models(store, broker, catalogue, AesVault("a secret of the tests"), clock)
+    vault = AesVault("a secret of the tests")
+    models = Models(store, broker, catalogue, vault, clock)
     await models.load()
     prices = Prices(lambda *_: {}, meter)
     budgets = Budgets(store, prices, catalogue, broker, feed, meter, clock)
@@ -123,7 +128,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=access_of(store, catalogue, models, broker),
+        access=access_of(store, catalogue, models, broker, vault),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,

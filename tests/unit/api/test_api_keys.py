@@ -142,7 +142,7 @@ async def test_nobody_gets_a_key_for_more_than_they_may(api: KeyScene) -> None:
 
 async def test_a_key_hands_its_limits_on(api: KeyScene) -> None:
     """A key that leaks makes no key that is freer than itself, nor frees itself."""
-    limits = {"rpm": 10, "allowed_models": ["m"], "networks": ["10.0.0.0/8"], "expires_in_s": 3600}
+    limits = {"rpm": 10, "allowed_models": ["m"], "networks": ["127.0.0.0/8"], "expires_in_s": 3600}
     bound = await api.made("dan", **limits)
     text = bound["key"]
 
@@ -150,7 +150,7 @@ async def test_a_key_hands_its_limits_on(api: KeyScene) -> None:
     assert {name: child[name] for name in ("rpm", "allowed_models", "networks", "expires_at")} == {
         name: bound[name] for name in ("rpm", "allowed_models", "networks", "expires_at")
     }
-    assert (await api.made(text, rpm=5, networks=["10.1.0.0/16"], expires_in_s=60))["networks"] == ["10.1.0.0/16"]
+    assert (await api.made(text, rpm=5, networks=["127.0.0.0/16"], expires_in_s=60))["networks"] == ["127.0.0.0/16"]
     for beyond in ({"rpm": 11}, {"allowed_models": ["m", "n"]}, {"networks": ["0.0.0.0/0"]}, {"expires_in_s": 7200}):
         await api.made(text, 403, **beyond)
     for change in ({"rpm": None}, {"allowed_models": None}, {"networks": []}, {"expires_at": None}):

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import instant, millis, priority_number
 from llm_scheduler.api.reading import BadJsonError, checked, loads
-from llm_scheduler.api.schemas.tasks import TaskBody, TaskShown, task_json
+from llm_scheduler.api.schemas.tasks import TaskBody, TaskShown
+from llm_scheduler.api.showing import task_json
 from llm_scheduler.domain.ids import Millis, ModelId, TaskId, TenantId
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import Task

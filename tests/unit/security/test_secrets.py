@@ -10,6 +10,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from llm_scheduler.domain.errors import StoreUnusableError, UnsealError
+from llm_scheduler.domain.ids import DEFAULT_TENANT, UserId
+from llm_scheduler.domain.secrecy import (
+    LASTING,
+    SEALED_TEXT,
+    endpoint_context,
+    model_context,
+    signing_key_context,
+    totp_context,
+)
 from llm_scheduler.security.folderlock import FolderLock
 from llm_scheduler.security.keyfile import kept_secret, same_secret
 from llm_scheduler.security.vault import AesVault
@@ -97,3 +106,34 @@ def test_the_lock_of_a_killed_process_is_free(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
 
     FolderLock(tmp_path).acquire().release()
+
+
+def test_a_ring_of_keys_opens_what_each_of_them_sealed() -> None:
+    """The first seals; the others only open, and each text says which one it takes."""
+    old, new = AesVault("the first secret key"), AesVault("the second secret key", ["the first secret key"])
+    before, after = old.seal("sk-123", "here"), new.seal("sk-123", "here")
+
+    assert new.key_ids == (AesVault("the second secret key").key_ids[0], old.key_ids[0])
+    assert new.open(before, "here") == new.open(after, "here") == "sk-123"
+    assert [match[1] for match in SEALED_TEXT.finditer(f"{before} {after}")] == [old.key_ids[0], new.key_ids[0]]
+    with pytest.raises(UnsealError, match="LLMS_SECRET_KEYS_OLD"):
+        old.open(after, "here")
+
+
+def test_every_secret_that_passes_is_noted() -> None:
+    """So that logs can leave it out."""
+    noted: list[tuple[str, str]] = []
+    vault = AesVault("the first secret key", note=lambda *one: noted.append(one))
+    later = AesVault("the second secret key", ["the first secret key"], lambda *one: noted.append(one))
+    later.open(vault.seal("sk-1", "x"), "x")
+
+    assert noted == [("sk-1", "x")] * 2
+
+
+def test_what_is_stored_is_told_from_what_is_sealed_for_minutes() -> None:
+    """Tickets and cookies come by the thousand; they are not to crowd out what logs must leave out."""
+    tenant, user = DEFAULT_TENANT, UserId(7)
+    stored = [model_context(tenant, "m", "k"), endpoint_context(tenant, "m", "a", "k"), totp_context(user)]
+
+    assert all(LASTING.match(context) for context in [*stored, signing_key_context("k1")])
+    assert not [context for context in ("user:7:totp-ticket", "oidc", "cookie:model:1") if LASTING.match(context)]

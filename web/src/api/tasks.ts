@@ -19,7 +19,7 @@ export function useTaskList(filter: TaskFilter) {
     queryKey: ['tasks', filter],
     // Without inputs and outputs: a list needs none, and they may be large.
     queryFn: ({ pageParam, signal }) =>
-      body(client.get<{ 200: TaskPage }, unknown, true>({ url: '/api/v1/tasks', query: { ...queryOf(filter), limit: PAGE, ...(pageParam ? { cursor: pageParam } : {}) }, signal })),
+      body(client.get<{ 200: TaskPage }, unknown, true>({ url: '/api/v1/tasks', query: { ...queryOf(filter), limit: PAGE, payload: 'none', ...(pageParam ? { cursor: pageParam } : {}) }, signal })),
     initialPageParam: '',
     getNextPageParam: (page, pages) => (pages.length * PAGE >= MOST_ROWS ? undefined : (page.next_cursor ?? undefined)),
     placeholderData: (before) => before,

@@ -9,12 +9,13 @@ from starlette.requests import Request
 
 from llm_scheduler.api.answers import Answer, json_answer
 from llm_scheduler.api.beginning import begin
-from llm_scheduler.api.filters import only, task_filter
+from llm_scheduler.api.filters import only
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import checked, no_query, parsed, query_of, read_json_bytes
 from llm_scheduler.api.schemas.actions import ActionShown, ChangedShown, DeadQuery, DiscardBody, RequeueBody
-from llm_scheduler.api.schemas.tasks import TaskPage, task_json
+from llm_scheduler.api.schemas.tasks import TaskPage
+from llm_scheduler.api.showing import asked_filter, shown_task
 from llm_scheduler.domain.ids import TaskId
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import TaskFilter
@@ -38,7 +39,7 @@ async def list_dead(request: Request) -> Answer:
     """Failed tasks, newest first. With `reason` a page may hold fewer than `limit`; follow `next_cursor`."""
     caller = caller_of(request)
     query = query_of(request, DeadQuery)
-    where = only(task_filter(query, caller.parts.catalogue, caller.tenant_id), Status.FAILED)
+    where = only(asked_filter(caller, query), Status.FAILED)
     found: list[Task] = []
     cursor = query.cursor
     for _ in range(_MOST_PAGES if where is not None else 0):
@@ -52,8 +53,7 @@ async def list_dead(request: Request) -> Answer:
         cursor = page.next_cursor
         if cursor is None or len(found) >= query.limit:
             break
-    name_of = caller.parts.catalogue.name_of
-    return json_answer({"items": [task_json(task, name_of) for task in found], "next_cursor": cursor})
+    return json_answer({"items": [shown_task(caller, task) for task in found], "next_cursor": cursor})
 
 
 @router.post(

@@ -139,7 +139,8 @@ async def try_out(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     models = caller.parts.models
-    return json_answer(trial_json(await models.try_out(_name(request), caller.tenant_id, _endpoint(request))))
+    trial = await models.try_out(_name(request), caller.tenant_id, _endpoint(request))
+    return json_answer(trial_json(trial, caller.parts.redact))
 
 
 def _name(request: Request) -> str:

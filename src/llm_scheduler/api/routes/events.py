@@ -12,7 +12,7 @@ from llm_scheduler.api.following import Rereads, watching
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import no_query, task_id_of
-from llm_scheduler.api.schemas.tasks import task_json
+from llm_scheduler.api.showing import sees_payloads, shown_task
 from llm_scheduler.api.streams import KEEP_ALIVE, KEEP_ALIVE_S, EventStream, event
 from llm_scheduler.api.telling import Told, is_end
 from llm_scheduler.domain.status import TERMINAL
@@ -46,7 +46,7 @@ async def task_events(request: Request) -> EventStream:
 
     A stream ends with `done` whatever was lost on the way. Deltas missing at the end of the text come before it;
     text missing at its beginning or in its middle (after `missed`, or when the stream was opened later) does not:
-    take the output of `done`.
+    take the output of `done`. Without `payloads:read` no `delta` comes, and `done` has neither input nor output.
     """
     caller = caller_of(request)
     no_query(request)
@@ -70,7 +70,8 @@ async def all_events(request: Request) -> EventStream:
 
 
 async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGenerator[bytes, None]:
-    async with watching(caller, receive, task_id) as watch:
+    sees = sees_payloads(caller)
+    async with watching(caller, receive, task_id, with_text=sees) as watch:
         told, rereads = Told(), Rereads(caller.parts.feed, KEEP_ALIVE_S)
         is_stale = True
         while not watch.is_stopping:
@@ -86,7 +87,8 @@ async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGen
             rereads.heard(news)
             # Told is what the feed says; the record is asked at the end, after a gap, and when nothing comes.
             is_stale = news is None or isinstance(news, Missed) or is_end(news)
-            if news is not None and told.takes(news):
+            is_for_them = sees or not isinstance(news, TaskDelta)
+            if news is not None and is_for_them and told.takes(news):
                 yield _piece(caller, news)
             elif rereads.silent_s >= KEEP_ALIVE_S:
                 rereads.silent_s = 0.0
@@ -96,14 +98,14 @@ async def _follow(caller: Caller, task_id: TaskId, receive: Receive) -> AsyncGen
 def _standing(caller: Caller, task: Task, told: Told) -> Iterator[bytes]:
     """What the record says and the reader does not know; with the end, if it is over."""
     is_over = task.status in TERMINAL
-    rest = told.rest(task) if is_over else ""
+    rest = told.rest(task) if is_over and sees_payloads(caller) else ""
     if rest:
         yield _piece(caller, TaskDelta(task.id, task.tenant_id, task.attempt, rest))
     if not told.is_as(task):
         told.status(task.status, task.attempt)
         yield _status_of_task(caller, task)
     if is_over:
-        yield event("done", task_json(task, caller.parts.catalogue.name_of))
+        yield event("done", shown_task(caller, task))
 
 
 def _piece(caller: Caller, news: News) -> bytes:

@@ -16,10 +16,9 @@ from llm_scheduler.api.schemas.endpoints import endpoint_json
 from llm_scheduler.api.schemas.models import model_json
 from llm_scheduler.api.schemas.money import budget_json, override_json
 from llm_scheduler.api.schemas.people import member_json
-from llm_scheduler.api.schemas.tasks import attempt_json, log_json, task_json
 from llm_scheduler.api.schemas.tenants import tenant_json
+from llm_scheduler.api.showing import attempt_json, log_json, sees_payloads, task_json
 from llm_scheduler.api.streams import RowStream
-from llm_scheduler.domain.access import Permission
 from llm_scheduler.ports.store import TaskFilter
 
 if TYPE_CHECKING:
@@ -123,11 +122,10 @@ async def _audit(caller: Caller, tenant: Tenant) -> AsyncIterator[dict[str, Any]
 
 
 def _task_json(caller: Caller, whole: WholeTask) -> dict[str, Any]:
-    shown = task_json(whole.task, caller.parts.catalogue.name_of)
-    shown["attempts"] = [attempt_json(attempt) for attempt in whole.attempts]
-    shown["logs"] = [log_json(line) for line in whole.logs]
-    if not caller.principal.may(Permission.PAYLOADS_READ):
-        shown |= {"input": None, "output": None, "logs": []}
+    is_hidden = not sees_payloads(caller)
+    shown: dict[str, Any] = task_json(whole.task, caller.parts.catalogue.name_of, is_hidden=is_hidden)
+    shown["attempts"] = [attempt_json(attempt, is_hidden=is_hidden) for attempt in whole.attempts]
+    shown["logs"] = [] if is_hidden else [log_json(line) for line in whole.logs]
     return shown
 
 

@@ -88,7 +88,8 @@ async def try_out(request: Request) -> Answer:
     """Make one small real call, outside the queue, and time it. `ok` false says what went wrong."""
     caller = caller_of(request)
     no_query(request)
-    return json_answer(trial_json(await caller.parts.models.try_out(_name(request), caller.tenant_id)))
+    trial = await caller.parts.models.try_out(_name(request), caller.tenant_id)
+    return json_answer(trial_json(trial, caller.parts.redact))
 
 
 @router.post(

@@ -24,4 +24,4 @@ async def list_plugins(request: Request) -> Answer:
     """
     caller = caller_of(request)
     no_query(request)
-    return json_answer({"items": [plugin_json(state) for state in caller.parts.plugins()]})
+    return json_answer({"items": [plugin_json(state, caller.parts.redact) for state in caller.parts.plugins()]})

@@ -39,7 +39,7 @@ async def readyz(request: Request) -> Answer:
     `degraded`: the index is away or being rebuilt; submits are still taken, tasks start when it is back.
     """
     is_ready, states = await caller_of(request).parts.readiness()
-    parts = dict(states)
+    parts = {name: caller_of(request).parts.redact(state) for name, state in states.items()}
     broken = {name: state for name, state in parts.items() if state != "ok"}
     if not is_ready:
         detail = "Not ready: " + "; ".join(f"{name}: {state}" for name, state in broken.items())

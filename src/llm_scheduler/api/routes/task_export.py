@@ -4,25 +4,24 @@ from __future__ import annotations
 
 import csv
 import io
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import orjson
 from fastapi import APIRouter
 from starlette.requests import Request
 
-from llm_scheduler.api.filters import FilterBody, task_filter
+from llm_scheduler.api.filters import FilterBody
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import query_of
-from llm_scheduler.api.schemas.tasks import task_json
+from llm_scheduler.api.showing import asked_filter, shown_task
 from llm_scheduler.api.spreadsheet import safe_cell
 from llm_scheduler.api.streams import RowStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator
 
     from llm_scheduler.api.parts import Caller
-    from llm_scheduler.domain.ids import ModelId
     from llm_scheduler.domain.task import Task
     from llm_scheduler.ports.store import Page, TaskFilter
 
@@ -77,7 +76,7 @@ async def export(request: Request) -> RowStream:
     """
     caller = caller_of(request)
     query = query_of(request, ExportQuery)
-    where = task_filter(query, caller.parts.catalogue, caller.tenant_id)
+    where = asked_filter(caller, query)
     # The first page before the answer begins: a record that is away is a problem, not a broken stream.
     first = await _page(caller, where, None)
     if query.format == "csv":
@@ -102,28 +101,26 @@ async def _pages(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerato
 async def _csv_lines(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerator[bytes, None]:
     # The mark tells spreadsheets that this is UTF-8.
     yield "\ufeff".encode() + _csv([COLUMNS])
-    name_of = caller.parts.catalogue.name_of
     async for found in _pages(caller, where, page):
-        yield _csv([_cells(task, name_of) for task in found.items])
+        yield _csv([_cells(caller, task) for task in found.items])
 
 
 async def _json_lines(caller: Caller, where: TaskFilter, page: Page) -> AsyncGenerator[bytes, None]:
-    name_of = caller.parts.catalogue.name_of
     rows = 0
     async for found in _pages(caller, where, page):
         rows += len(found.items)
-        yield b"".join(orjson.dumps(task_json(task, name_of), option=orjson.OPT_APPEND_NEWLINE) for task in found.items)
+        yield b"".join(orjson.dumps(shown_task(caller, task), option=orjson.OPT_APPEND_NEWLINE) for task in found.items)
     yield orjson.dumps({"rows": rows}, option=orjson.OPT_APPEND_NEWLINE)
 
 
-def _cells(task: Task, name_of: Callable[[ModelId], str]) -> list[object]:
-    shown = task_json(task, name_of)
-    error, usage = task.error, task.usage
+def _cells(caller: Caller, task: Task) -> list[object]:
+    shown: dict[str, Any] = shown_task(caller, task)
+    error = shown["error"] or {}
     shown |= {
-        "prompt_tokens": usage.prompt_tokens,
-        "completion_tokens": usage.completion_tokens,
-        "error_code": None if error is None else error.code,
-        "error_message": None if error is None else error.message,
+        "prompt_tokens": task.usage.prompt_tokens,
+        "completion_tokens": task.usage.completion_tokens,
+        "error_code": error.get("code"),
+        "error_message": error.get("message"),
         "metadata": orjson.dumps(dict(task.metadata)).decode() if task.metadata else None,
     }
     return [safe_cell(shown[name]) for name in COLUMNS]

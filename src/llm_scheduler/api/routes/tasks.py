@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from llm_scheduler.api.answers import Answer, Nothing, json_answer
 from llm_scheduler.api.errors import invalid
-from llm_scheduler.api.filters import FilterBody, task_filter
+from llm_scheduler.api.filters import FilterBody
 from llm_scheduler.api.following import when_over
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
@@ -35,10 +35,8 @@ from llm_scheduler.api.schemas.tasks import (
     TaskPage,
     TaskShown,
     WaitQuery,
-    attempt_json,
-    log_json,
-    task_json,
 )
+from llm_scheduler.api.showing import asked_filter, log_json, shown_attempt, shown_task
 
 if TYPE_CHECKING:
     from llm_scheduler.api.parts import Caller
@@ -96,12 +94,13 @@ async def list_tasks(request: Request) -> Answer:
     """A page of tasks, newest first unless `order=asc`. Follow `next_cursor` until it is null."""
     caller = caller_of(request)
     query = query_of(request, ListQuery)
-    where = task_filter(query, caller.parts.catalogue, caller.tenant_id)
+    where = asked_filter(caller, query)
     page = await caller.parts.store.tasks(
         where, limit=query.limit, cursor=query.cursor, is_ascending=query.order == "asc"
     )
-    name_of = caller.parts.catalogue.name_of
-    return json_answer({"items": [task_json(task, name_of) for task in page.items], "next_cursor": page.next_cursor})
+    is_brief = query.payload == "none"
+    shown = [shown_task(caller, task, is_brief=is_brief) for task in page.items]
+    return json_answer({"items": shown, "next_cursor": page.next_cursor})
 
 
 @router.get(
@@ -111,7 +110,7 @@ async def list_tasks(request: Request) -> Answer:
 async def counts(request: Request) -> Answer:
     """How many tasks of each status match the filter."""
     caller = caller_of(request)
-    where = task_filter(query_of(request, FilterBody), caller.parts.catalogue, caller.tenant_id)
+    where = asked_filter(caller, query_of(request, FilterBody))
     found = await caller.parts.store.counts(where)
     shown = {status.value: count for status, count in found.items()}
     return json_answer({"counts": shown, "total": sum(shown.values())})
@@ -155,7 +154,7 @@ async def attempts(request: Request) -> Answer:
     no_query(request)
     task = await caller.parts.tasks.get(task_id_of(request), caller.tenant_id)
     found = await caller.parts.store.attempts(task.id)
-    return json_answer({"items": [attempt_json(attempt) for attempt in found]})
+    return json_answer({"items": [shown_attempt(caller, attempt) for attempt in found]})
 
 
 @router.get(
@@ -206,4 +205,4 @@ async def retry(request: Request) -> Answer:
 def _task_answer(
     caller: Caller, task: Task, position: int | None = None, status: int = 200, location: str | None = None
 ) -> Answer:
-    return json_answer(task_json(task, caller.parts.catalogue.name_of, position), status, location)
+    return json_answer(shown_task(caller, task, position), status, location)

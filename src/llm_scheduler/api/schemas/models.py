@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
@@ -10,10 +11,13 @@ from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import Body, Shown
 from llm_scheduler.api.schemas.endpoints import EndpointBody, EndpointConfigured
 from llm_scheduler.api.schemas.options import OptionsBody, OptionsPatch, OptionsShown, options_json
-from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown, error_json, usage_json
+from llm_scheduler.api.schemas.tasks import ErrorShown, RetryBody, UsageShown
+from llm_scheduler.api.showing import error_json, usage_json
 from llm_scheduler.domain.model import DEFAULT_STARVE_AFTER_S, AutoWorkers
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llm_scheduler.domain.model import Model
     from llm_scheduler.services.trial import Trial
 
@@ -238,13 +242,14 @@ def model_json(
     }
 
 
-def trial_json(trial: Trial) -> dict[str, object]:
-    """A trial for an answer."""
+def trial_json(trial: Trial, redact: Callable[[str], str]) -> dict[str, object]:
+    """A trial for an answer; what the provider said is masked."""
+    error = None if trial.error is None else replace(trial.error, message=redact(trial.error.message))
     return {
         "ok": trial.error is None,
         "latency_ms": trial.latency_ms,
         "ttft_ms": trial.ttft_ms,
-        "text": trial.text,
+        "text": None if trial.text is None else redact(trial.text),
         "usage": None if trial.usage is None else usage_json(trial.usage),
-        "error": error_json(trial.error),
+        "error": error_json(error),
     }

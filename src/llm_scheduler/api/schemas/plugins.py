@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from llm_scheduler.api.fields import Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from llm_scheduler.services.extensions import PluginState
 
 
@@ -33,8 +35,8 @@ class PluginList(Shown):
     items: list[PluginShown]
 
 
-def plugin_json(state: PluginState) -> dict[str, Any]:
-    """For an answer."""
+def plugin_json(state: PluginState, redact: Callable[[str], str]) -> dict[str, Any]:
+    """For an answer; what was said when it failed is masked."""
     plugin = state.plugin
     return {
         "kind": plugin.kind,
@@ -43,6 +45,6 @@ def plugin_json(state: PluginState) -> dict[str, Any]:
         "package": plugin.package,
         "version": plugin.version,
         "state": state.state,
-        "problem": plugin.problem,
+        "problem": None if plugin.problem is None else redact(plugin.problem),
         "faults": dict(state.faults),
     }

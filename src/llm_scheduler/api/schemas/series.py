@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints
 
 from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import Body, Instant, Shown
-from llm_scheduler.api.schemas.tasks import UsageShown, usage_json
+from llm_scheduler.api.schemas.tasks import UsageShown
+from llm_scheduler.api.showing import usage_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

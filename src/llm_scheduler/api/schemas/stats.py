@@ -10,7 +10,8 @@ from pydantic import BeforeValidator, Field, WithJsonSchema
 from llm_scheduler.api.answers import maybe_stamp, stamp
 from llm_scheduler.api.fields import Body, Instant, Shown
 from llm_scheduler.api.filters import StatusName
-from llm_scheduler.api.schemas.tasks import UsageShown, usage_json
+from llm_scheduler.api.schemas.tasks import UsageShown
+from llm_scheduler.api.showing import usage_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable

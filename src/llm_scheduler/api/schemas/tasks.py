@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-import orjson
 from pydantic import ConfigDict, Field, StringConstraints
 
-from llm_scheduler.api.answers import maybe_stamp, stamp
 from llm_scheduler.api.fields import Body, Input, Instant, Metadata, Priority, Shown
 from llm_scheduler.api.filters import FilterBody, StatusName
 from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.task import LONGEST_TTL_S
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from llm_scheduler.domain.ids import ModelId
-    from llm_scheduler.domain.task import Attempt, CacheUse, Task, TaskError, TaskLog, TaskOptions, Usage
 
 Seconds = Annotated[float, Field(strict=True, ge=0.1, le=86_400)]
 Retries = Annotated[int, Field(strict=True, ge=0, le=100)]
@@ -135,6 +127,8 @@ class ListQuery(FilterBody):
     """`next_cursor` of the page before."""
     order: Literal["asc", "desc"] = "desc"
     """Oldest first or newest first."""
+    payload: Literal["full", "none"] = "full"
+    """`none` leaves inputs and outputs out: a list that is drawn needs none, and they may be large."""
 
 
 DeadReasonName = Literal["retries_exhausted", "not_retryable", "worker_crashes", "retry_budget"]
@@ -193,6 +187,8 @@ _SHOWN = {
     "priority": 0,
     "input": _EXAMPLE["input"],
     "output": {"text": "Hello!", "raw": {"choices": [{"message": {"role": "assistant", "content": "Hello!"}}]}},
+    "payload_hidden": False,
+    "payload_gone": False,
     "error": None,
     "dead_reason": None,
     "attempt": 1,
@@ -226,8 +222,13 @@ class TaskShown(Shown):
     type: str
     status: StatusName
     priority: int
-    input: dict[str, Any]
+    input: dict[str, Any] | None
+    """Null when `payload_hidden` or `payload_gone`."""
     output: OutputShown | None
+    payload_hidden: bool
+    """The caller lacks `payloads:read`: input, output and the words of errors are left out."""
+    payload_gone: bool
+    """They are not kept any more, see `store_payloads`."""
     error: ErrorShown | None
     dead_reason: DeadReasonName | None
     attempt: int
@@ -303,95 +304,3 @@ class LogList(Shown):
     """Steps, oldest first."""
 
     items: list[LogShown]
-
-
-def usage_json(usage: Usage) -> dict[str, int]:
-    """Tokens for an answer."""
-    prompt, completion = usage.prompt_tokens, usage.completion_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def error_json(error: TaskError | None) -> dict[str, object] | None:
-    """An error for an answer."""
-    if error is None:
-        return None
-    return {
-        "code": error.code,
-        "message": error.message,
-        "retryable": error.is_retryable,
-        "http_status": error.http_status,
-    }
-
-
-def cache_json(use: CacheUse | None) -> dict[str, object] | None:
-    """The use of the cache for an answer."""
-    if use is None:
-        return None
-    return {"ttl_s": use.ttl_s, "hit": use.source_id is not None, "task_id": use.source_id or use.leader_id}
-
-
-def fallback_json(options: TaskOptions) -> dict[str, object] | None:
-    """Where a task came from, for an answer."""
-    return None if options.first_model is None else {"from": options.first_model, "reason": options.moved_for}
-
-
-def task_json(task: Task, name_of: Callable[[ModelId], str], position: int | None = None) -> dict[str, object]:
-    """A task for an answer; its input and raw answer go in as the JSON text they are."""
-    output: dict[str, object] | None = None
-    if task.output is not None or task.raw is not None:
-        output = {"text": task.output, "raw": None if task.raw is None else orjson.Fragment(task.raw)}
-    return {
-        "id": task.id,
-        "model": name_of(task.model_id),
-        "type": task.type,
-        "status": task.status,
-        "priority": task.priority,
-        "input": orjson.Fragment(task.input),
-        "output": output,
-        "error": error_json(task.error),
-        "dead_reason": task.dead_reason,
-        "attempt": task.attempt,
-        "failures": task.failures,
-        "max_retries": task.max_retries,
-        "usage": usage_json(task.usage),
-        "cost_microusd": task.cost_microusd,
-        "cache": cache_json(task.cache),
-        "template": task.options.template,
-        "fallback": fallback_json(task.options),
-        "queue_position": position,
-        "metadata": task.metadata,
-        "timeout_s": task.timeout_s,
-        "run_at": maybe_stamp(task.run_at),
-        "deadline_at": maybe_stamp(task.deadline_at),
-        "created_at": stamp(task.created_at),
-        "queued_at": maybe_stamp(task.queued_at),
-        "started_at": maybe_stamp(task.started_at),
-        "completed_at": maybe_stamp(task.completed_at),
-        "updated_at": stamp(task.updated_at),
-    }
-
-
-def attempt_json(attempt: Attempt) -> dict[str, object]:
-    """An attempt for an answer."""
-    return {
-        "attempt": attempt.attempt,
-        "session_id": attempt.session_id,
-        "outcome": attempt.outcome,
-        "error": error_json(attempt.error),
-        "endpoint": attempt.endpoint,
-        "usage": usage_json(attempt.usage),
-        "cost_microusd": attempt.cost_microusd,
-        "ttft_ms": attempt.ttft_ms,
-        "started_at": stamp(attempt.started_at),
-        "ended_at": maybe_stamp(attempt.ended_at),
-    }
-
-
-def log_json(line: TaskLog) -> dict[str, object]:
-    """A log line for an answer."""
-    return {
-        "level": line.level,
-        "message": line.message,
-        "data": dict(line.data) if line.data is not None else None,
-        "created_at": stamp(line.created_at),
-    }

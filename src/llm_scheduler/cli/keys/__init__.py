@@ -1,0 +1,1 @@
+"""`llms keys …`: API keys, and the key that seals secrets at rest."""

@@ -16,6 +16,8 @@ from llm_scheduler.cli.lazy import Entry, LazyGroup
         "renew": Entry("llm_scheduler.cli.keys.making:renew", "Make a key in another's place, with an overlap."),
         "set": Entry("llm_scheduler.cli.keys.changing:set_", "Change an API key's name, scopes, limits or end."),
         "revoke": Entry("llm_scheduler.cli.keys.changing:revoke", "Revoke an API key for good."),
+        "ring": Entry("llm_scheduler.cli.keys.rotating:ring", "Show which secret keys seal and open stored secrets."),
+        "rotate": Entry("llm_scheduler.cli.keys.rotating:rotate", "Seal stored secrets anew with the key in force."),
     },
 )
 def keys() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from llm_scheduler.stores import cache_statements, fallback_statements, key_statements, money_statements, statements
-from llm_scheduler.stores.portable import states
+from llm_scheduler.stores.portable import payloads, states
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -56,6 +56,8 @@ INFORMING: Final = frozenset(
         statements.SELECT_STOPS,
         statements.KEY_IN_USE,
         states.SELECT_STATE,  # judged by the UPDATE before it
+        payloads.SELECT_FADING,  # of tasks that are held
+        payloads.SELECT_FADED,  # judged again by the UPDATE
         statements.OLD_ACTIONS,  # judged again by the DELETE
         cache_statements.SELECT_ENTRIES,  # held before they are judged by
         cache_statements.SELECT_WISHES,

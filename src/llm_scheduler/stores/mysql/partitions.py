@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from llm_scheduler.stores.portable.access import Reader
 
 TABLES: Final = ("tasks", "task_metadata", "results", "attempts", "task_logs")
-BESIDE: Final = ("task_deadlines", "task_cache")
+BESIDE: Final = ("task_deadlines", "task_cache", "fading_payloads")
 """Tables of a task's life that are not cut: their rows go a slice at a time."""
 SIZE: Final = 1_000_000
 AHEAD: Final = 2

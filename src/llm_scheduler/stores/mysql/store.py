@@ -14,6 +14,7 @@ from llm_scheduler.stores.mysql.readers import Readers
 from llm_scheduler.stores.mysql.replica import Replica
 from llm_scheduler.stores.mysql.server import Server
 from llm_scheduler.stores.portable.learned import LearnedCalls
+from llm_scheduler.stores.portable.sealed import SealedCalls
 from llm_scheduler.stores.portable.states import StateCalls
 from llm_scheduler.stores.portable.store_access import AccessCalls
 from llm_scheduler.stores.portable.store_money import MoneyCalls
@@ -36,7 +37,17 @@ _APART: Final = ("submit", LOOSE, "record")
 """Kinds of moves that have a connection of their own, as far as the pool allows; one is left to read."""
 
 
-class MysqlStore(TaskCalls, TableCalls, AccessCalls, MoneyCalls, ReadCalls, PartitionCalls, LearnedCalls, StateCalls):
+class MysqlStore(
+    TaskCalls,
+    TableCalls,
+    AccessCalls,
+    MoneyCalls,
+    ReadCalls,
+    PartitionCalls,
+    LearnedCalls,
+    StateCalls,
+    SealedCalls,
+):
     """The record that many processes share.
 
     Submits have a committer of their own, so that a bulk insert does not delay a START, and so have heartbeats,

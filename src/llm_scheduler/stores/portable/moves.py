@@ -8,7 +8,7 @@ import orjson
 
 from llm_scheduler.domain.status import Status
 from llm_scheduler.stores import lines, statements
-from llm_scheduler.stores.portable import answers, money
+from llm_scheduler.stores.portable import answers, money, payloads
 from llm_scheduler.stores.rows import MOVED_COLUMNS, WAITING_COLUMNS, moved_of, waiting_of
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ def cancel(transaction: Transaction, task_ids: Sequence[TaskId]) -> list[Moved]:
         ids = [task.task_id for task in waiting]
         transaction.do_in(statements.CANCEL_WAITING, ids, (now, now))
         transaction.do_in(statements.DROP_DEADLINES, ids)
+        payloads.ended_by_hand(transaction, ids)
     said = [lines.Line(task.task_id, task.tenant_id, "info", "cancelled") for task in waiting]
     said += [lines.Line(task.task_id, task.tenant_id, "info", "cancel asked while it runs") for task in running]
     lines.write(transaction, said)
@@ -47,14 +48,21 @@ def requeue(
     edited_input: str | None,
     estimate: tuple[int, int] | None,
 ) -> list[WaitingTask]:
-    """Dead letters and cancelled tasks wait again, as if new; a deadline that has passed is dropped."""
+    """Dead letters and cancelled tasks wait again, as if new; a deadline that has passed is dropped.
+
+    Those whose inputs are gone only with another one.
+    """
     now = transaction.now
     columns = ("id", "tenant_id", "status", "deadline_at")
     found = transaction.rows_in(columns, statements.SELECT_REVIVABLE, _sorted(task_ids))
     chosen = {row[0]: row for row in found if row[2] in statuses}
+    fading = payloads.fading(transaction, sorted(chosen))
+    if edited_input is None:
+        chosen = {task_id: row for task_id, row in chosen.items() if not fading.get(task_id, False)}
     if not chosen:
         return []
     ids = sorted(chosen)
+    payloads.revived(transaction, sorted(fading.keys() & chosen.keys()))
     transaction.do_in(statements.REVIVE, ids, (now, now, now))
     if edited_input is not None:
         transaction.do_in(statements.EDIT_INPUT, ids, (edited_input,))
@@ -133,6 +141,7 @@ def expire(transaction: Transaction, limit: int) -> list[Moved]:
     ids = [task.task_id for task in found]
     transaction.do_in(statements.EXPIRE, ids, (now, now))
     transaction.do_in(statements.DROP_DEADLINES, ids)
+    payloads.ended_by_hand(transaction, ids)
     said = "expired: its deadline passed before it could run"
     lines.write(transaction, [lines.Line(task.task_id, task.tenant_id, "warning", said) for task in found])
     return [task._replace(status=Status.EXPIRED) for task in found]
@@ -154,6 +163,7 @@ def rescue(transaction: Transaction, max_crashes: int, limit: int) -> tuple[list
     transaction.do_in(statements.RESCUE_DEAD, _ids(dead), (now, now))
     transaction.do_in(statements.RESCUE, _ids(back), (now,))
     transaction.do_in(statements.DROP_DEADLINES, _ids(cancelled + dead))
+    payloads.ended_by_hand(transaction, _ids(cancelled + dead))
     said = [_rescue_line(row, "warning", "worker lost; queued again") for row in back]
     said += [_rescue_line(row, "error", f"failed: worker lost {row[3] + 1} times") for row in dead]
     said += [_rescue_line(row, "info", "cancelled: its worker was lost") for row in cancelled]

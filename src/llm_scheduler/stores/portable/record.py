@@ -15,7 +15,7 @@ from llm_scheduler.ports.store import Recorded
 from llm_scheduler.stores import lines, statements
 from llm_scheduler.stores.fence import FenceRow, OldAttempt, Verdict, fence_row, is_replay, is_salvage, judge
 from llm_scheduler.stores.portable import answers as stored
-from llm_scheduler.stores.portable import fallback, money
+from llm_scheduler.stores.portable import fallback, money, payloads
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.outcome import Ended
@@ -152,6 +152,8 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
     ended = [one.end.task_id for one in accepted if one.status in TERMINAL and one.row.deadline_at is not None]
     if ended:
         transaction.do_in(statements.DROP_DEADLINES, ended)
+    if any(one.end.drops_payload for one in accepted):
+        _fade(transaction, accepted)
     rows = [_attempt_row(one) for one in accepted]
     transaction.upsert("attempts", statements.ATTEMPT_ROW, statements.ATTEMPT_END, rows)
     lines.write(transaction, [_line(one) for one in accepted])
@@ -160,6 +162,16 @@ def _write(transaction: Transaction, accepted: list[_Accepted]) -> dict[int, Fol
     ]
     followers = stored.settle(transaction, over) if over else {}
     return followers | {moved[0].task_id: Followers(freed)} if freed else followers
+
+
+def _fade(transaction: Transaction, accepted: list[_Accepted]) -> None:
+    """See to payloads that are kept only as long as they are needed."""
+    over = [one for one in accepted if one.end.drops_payload and one.status in TERMINAL]
+    completed = [one.end.task_id for one in over if one.status is Status.COMPLETED]
+    if completed:
+        payloads.completed(transaction, completed)
+    if over:
+        payloads.ended(transaction, [one.end.task_id for one in over])
 
 
 def _complete(transaction: Transaction, completed: list[_Accepted]) -> None:

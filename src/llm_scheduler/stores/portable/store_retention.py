@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.ports.retention import IdRange
-from llm_scheduler.stores.portable import retention
+from llm_scheduler.stores.portable import payloads, retention
 from llm_scheduler.stores.portable.access import Access
 
 if TYPE_CHECKING:
@@ -50,6 +50,10 @@ class RetentionCalls(Access):
         """Nothing can be dropped as one."""
         del within, seen_at
         return False
+
+    async def blank_payloads(self, before: Millis, limit: int) -> int:
+        """A slice of those that are due."""
+        return await self._write(lambda transaction: payloads.blank(transaction, before, limit))
 
     async def forget(self, cut: Cut, after: tuple[int, str], limit: int) -> tuple[int, tuple[int, str] | None]:
         """One page of keys; before the first one the small tables."""

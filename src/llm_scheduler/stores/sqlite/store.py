@@ -11,6 +11,7 @@ from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableErro
 from llm_scheduler.stores import schema
 from llm_scheduler.stores.portable.kinds import touch
 from llm_scheduler.stores.portable.learned import LearnedCalls
+from llm_scheduler.stores.portable.sealed import SealedCalls
 from llm_scheduler.stores.portable.states import StateCalls
 from llm_scheduler.stores.portable.store_access import AccessCalls
 from llm_scheduler.stores.portable.store_money import MoneyCalls
@@ -35,7 +36,17 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-class SqliteStore(TaskCalls, TableCalls, AccessCalls, MoneyCalls, ReadCalls, RetentionCalls, LearnedCalls, StateCalls):
+class SqliteStore(
+    TaskCalls,
+    TableCalls,
+    AccessCalls,
+    MoneyCalls,
+    ReadCalls,
+    RetentionCalls,
+    LearnedCalls,
+    StateCalls,
+    SealedCalls,
+):
     """The record in one file, written by one thread of one process."""
 
     def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:

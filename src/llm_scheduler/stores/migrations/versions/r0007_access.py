@@ -30,6 +30,7 @@ def upgrade():
         ("signing_keys", _add_signing_keys),
         ("access_changes", _add_access_changes),
         ("audit_log", _add_audit_log),
+        ("fading_payloads", _add_fading_payloads),
     ):
         if not found.has_table(name):
             add()
@@ -40,6 +41,7 @@ def upgrade():
     _add_index("logins", "ix_logins_expires", "expires_at")
     _add_index("audit_log", "ix_audit_log_tenant", "tenant_id")
     _add_index("audit_log", "ix_audit_log_at", "at")
+    _add_index("fading_payloads", "ix_fading_payloads_ended", "ended_at")
 
 
 def _add_columns(table, *columns):
@@ -153,6 +155,16 @@ def _add_access_changes():
         sa.Column("row_id", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("version", "kind", "row_id"),
         **CLUSTERED,
+    )
+
+
+def _add_fading_payloads():
+    op.create_table(
+        "fading_payloads",
+        sa.Column("task_id", ID, autoincrement=False, nullable=False),
+        sa.Column("ended_at", sa.BigInteger(), nullable=False),
+        sa.PrimaryKeyConstraint("task_id"),
+        **BINARY_TEXT,
     )
 
 
