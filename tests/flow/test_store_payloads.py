@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tests.inside import inside, until
 from tests.live import Server, server, wait_until
 
-from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, TenantId
+from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.domain.outcome import Ended
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.task import AttemptOutcome, TaskError
@@ -126,8 +126,9 @@ class _Draft:
 def test_an_end_is_recorded_without_secrets_and_without_quotes() -> None:
     """What the provider says goes through the redactor, or, where no payload is kept, not at all."""
     error = TaskError("invalid_request", "HTTP 400: no sk-1 here", is_retryable=False, http_status=400)
-    where: tuple[Any, ...] = (1, 1, 1, 1, 1, 1, Millis(0), Millis(1))
-    ended = Ended(*where, AttemptOutcome.FAILED, Status.FAILED, error=error, note="moved: sk-1")
+    names = ("task_id", "tenant_id", "model_id", "session_id", "attempt", "generation", "started_at", "ended_at")
+    where: dict[str, Any] = dict.fromkeys(names, 1)
+    ended = Ended(**where, outcome=AttemptOutcome.FAILED, status=Status.FAILED, error=error, note="moved: sk-1")
 
     def redact(text: str) -> str:
         return text.replace("sk-1", "…")
