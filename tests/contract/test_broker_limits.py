@@ -145,6 +145,19 @@ async def test_another_limit_in_a_lane_is_in_force_at_once(scene: Scene) -> None
     assert await scene.ids(9) == [2]
 
 
+async def test_limits_that_are_set_together_take_the_place_of_all_others(scene: Scene) -> None:
+    await scene.open(rules(), rules(lane=OTHER))
+    await scene.broker.set_tenant_limit(TenantId(1), 0)
+    await scene.broker.set_lane_limit(OTHER, TenantId(2), 0)
+    await scene.enqueue(*(task(number) for number in range(3)), task(10, lane=OTHER, tenant=2))
+    assert await scene.ids(9, LANE, OTHER) == []
+
+    await scene.broker.set_limits({(TenantId(1), LANE): 2, (TenantId(3), None): 1})
+    await scene.enqueue(*(task(number, lane=OTHER, tenant=3) for number in (20, 21)))
+
+    assert sorted(await scene.ids(9, LANE, OTHER)) == [0, 1, 10, 20]
+
+
 async def test_a_lane_that_only_has_a_tenants_limit_is_not_known(scene: Scene) -> None:
     await scene.broker.set_lane_limit(LANE, TenantId(1), 1)
 

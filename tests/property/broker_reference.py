@@ -24,7 +24,7 @@ from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.ports.broker import Claim, ClaimAnswer, Hold, LaneDepth, LaneState, Slot, TenantBacklog
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tests.property.reference_gates import Amounts, PerMinute
 
@@ -132,6 +132,11 @@ class ReferenceBroker:
         self.lane_limits.pop((lane, tenant), None)
         if max_workers is not None:
             self.lane_limits[lane, tenant] = max_workers
+        self._activate()
+
+    def set_limits(self, limits: Mapping[tuple[TenantId, ModelId | None], int]) -> None:
+        self.tenant_limits = {tenant: most for (tenant, lane), most in limits.items() if lane is None}
+        self.lane_limits = {(lane, tenant): most for (tenant, lane), most in limits.items() if lane is not None}
         self._activate()
 
     def drop_lane(self, lane: ModelId) -> None:

@@ -190,6 +190,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.open_lanes,
             self.set_tenant_limit,
             self.set_lane_limit,
+            self.set_limits,
             self.throttle,
             self.remove,
             self.reconcile,
@@ -237,6 +238,10 @@ class BrokerMachine(RuleBasedStateMachine):
     def set_lane_limit(self, draw: Random) -> None:
         limit = draw.choice((None, 0, 1, 2, 5))
         self.both("set_lane_limit", draw.choice(LANES), draw.choice(TENANTS), limit)
+
+    def set_limits(self, draw: Random) -> None:
+        names = [(draw.choice(TENANTS), draw.choice((None, *LANES))) for _ in range(draw.randint(0, 4))]
+        self.both("set_limits", {name: draw.choice((0, 1, 2, 5)) for name in names})
 
     def throttle(self, draw: Random) -> None:
         self.both("throttle", draw.choice(LANES), draw.choice((0, 100, 5_000)), draw.choice((None, *GATES)))

@@ -16,7 +16,7 @@ from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.ports.broker import ClaimAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.ports.broker import (
@@ -65,6 +65,7 @@ class GuardedBroker:
         self._entering: list[Entry] = []
         self._releases: deque[Release] = deque(maxlen=RELEASES_KEPT)
         self._rules: dict[ModelId, LaneRules] = {}
+        self._all_limits: Mapping[tuple[TenantId, ModelId | None], int] | None = None
         self._limits: dict[tuple[TenantId, ModelId | None], int | None] = {}
         self._throttles: dict[tuple[ModelId, str | None], float] = {}
         self._paces: dict[tuple[ModelId, str | None], dict[Unit, tuple[Pace, float]]] = {}
@@ -93,6 +94,12 @@ class GuardedBroker:
     async def set_lane_limit(self, lane: ModelId, tenant_id: TenantId, max_workers: int | None) -> None:
         """Limit a tenant in one lane, now or when the index is back."""
         self._limits[tenant_id, lane] = max_workers
+        await self._resend()
+
+    async def set_limits(self, limits: Mapping[tuple[TenantId, ModelId | None], int]) -> None:
+        """Replace all limits of tenants, now or when the index is back."""
+        self._all_limits = limits
+        self._limits.clear()
         await self._resend()
 
     async def drop_lane(self, lane: ModelId) -> None:
@@ -246,7 +253,9 @@ class GuardedBroker:
             self._on_state(is_available)
 
     def _has_kept(self) -> bool:
-        return bool(self._releases or self._rules or self._limits or self._throttles or self._paces or self._dropped)
+        has_limits = self._all_limits is not None or bool(self._limits)
+        kept = self._releases or self._rules or self._throttles or self._paces or self._dropped
+        return has_limits or bool(kept)
 
     async def _resend(self) -> bool:
         """Send what is kept, one caller for all who came meanwhile; False = it is still kept.
@@ -284,6 +293,10 @@ class GuardedBroker:
             await self._send_paces(gate)
 
     async def _send_limits(self) -> None:
+        if (limits := self._all_limits) is not None:
+            await self._watched(self._inner.set_limits(limits))
+            if self._all_limits is limits:
+                self._all_limits = None
         for limit, most in tuple(self._limits.items()):
             tenant_id, lane = limit
             if lane is None:

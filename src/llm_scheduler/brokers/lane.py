@@ -93,6 +93,11 @@ class Lane:
         self._gates.set_rules(rules.gates, now.us)
         self._queue.set_rule(rules.share_rule)
 
+    @property
+    def tenants(self) -> list[TenantId]:
+        """Those that have anything here."""
+        return list(self._queue.tenants)
+
     def limit_tenant(self, tenant_id: TenantId, max_workers: int | None) -> None:
         """Another limit for this tenant, if it has anything here."""
         load = self._queue.tenants.get(tenant_id)

@@ -14,7 +14,7 @@ from llm_scheduler.brokers.lane import Instant, Lane
 from llm_scheduler.ports.broker import Claim, ClaimAnswer, LaneState, Pulse, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from llm_scheduler.domain.ids import ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.ports.broker import (
@@ -74,6 +74,20 @@ class MemoryBroker:
             del self._lane_limits[lane]
         if lane in self._lanes:
             self._lanes[lane].limit_tenant(tenant_id, self._limit(lane, tenant_id))
+        self._bell.ring()
+
+    async def set_limits(self, limits: Mapping[tuple[TenantId, ModelId | None], int]) -> None:
+        """Replace all limits of tenants."""
+        self._tenant_limits.clear()
+        self._lane_limits.clear()
+        for (tenant_id, lane), most in limits.items():
+            if lane is None:
+                self._tenant_limits[tenant_id] = most
+            else:
+                self._lane_limits.setdefault(lane, {})[tenant_id] = most
+        for lane in self._lanes.values():
+            for tenant_id in lane.tenants:
+                lane.limit_tenant(tenant_id, self._limit(lane.id, tenant_id))
         self._bell.ring()
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:

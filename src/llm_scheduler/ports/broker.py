@@ -24,7 +24,7 @@ from llm_scheduler.ports.gate import Spent as Spent
 from llm_scheduler.ports.gate import Unit as Unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.ids import Millis, ModelId, SessionId, TaskId, TenantId
     from llm_scheduler.domain.placement import Placement
@@ -216,6 +216,10 @@ class Broker(Protocol):
 
         It goes with the lane.
         """
+        ...
+
+    async def set_limits(self, limits: Mapping[tuple[TenantId, ModelId | None], int]) -> None:
+        """These are all the limits that tenants have, in each lane (None) or in one; others go, in the same step."""
         ...
 
     async def enqueue(self, entries: Sequence[Entry]) -> None:

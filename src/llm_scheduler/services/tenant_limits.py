@@ -18,17 +18,23 @@ if TYPE_CHECKING:
 
 
 class TenantLimits:
-    """Sends what has changed since it was sent last."""
+    """Sends all limits first, then what has changed since they were sent last.
+
+    An index outlives processes: one that ended between a change and telling of it must leave nothing behind.
+    """
 
     def __init__(self, broker: Broker, catalogue: Catalogue) -> None:
         self._broker, self._catalogue = broker, catalogue
-        self._sent: Limits = {}
+        self._sent: Limits | None = None
         self._sending = asyncio.Lock()
 
     async def send(self) -> None:
         """Have the broker go by the catalogue."""
         async with self._sending:
             wanted = self._wanted()
+            if self._sent is None:
+                await self._broker.set_limits(wanted)
+                self._sent = wanted
             for limit in sorted(self._sent.keys() | wanted.keys(), key=lambda one: (one[0], one[1] or 0)):
                 most = wanted.get(limit)
                 if most == self._sent.get(limit):

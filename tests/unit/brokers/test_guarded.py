@@ -46,6 +46,10 @@ class Flaky(MemoryBroker):
         await self._hear("lane limit", (lane, tenant_id, max_workers))
         await super().set_lane_limit(lane, tenant_id, max_workers)
 
+    async def set_limits(self, limits: Any) -> None:
+        await self._hear("limits", limits)
+        await super().set_limits(limits)
+
     async def drop_lane(self, lane: Any) -> None:
         await self._hear("drop", lane)
         await super().drop_lane(lane)
@@ -260,6 +264,19 @@ async def test_limits_in_a_lane_reach_the_index_when_it_is_back_and_go_with_the_
     await scene.claims(0)
 
     assert scene.inner.heard[:2] == [("drop", OTHER), ("lane limit", (LANE, 4, 1))]
+
+
+async def test_all_limits_take_the_place_of_those_that_are_kept(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.set_tenant_limit(TenantId(4), 1)
+    await scene.broker.set_limits({(TenantId(5), None): 2})
+    await scene.broker.set_tenant_limit(TenantId(6), 3)
+    scene.inner.is_away = False
+    scene.inner.heard.clear()
+
+    await scene.claims(0)
+
+    assert scene.inner.heard[:2] == [("limits", {(5, None): 2}), ("limit", (6, 3))]
 
 
 async def test_older_rules_do_not_replace_newer_ones_that_are_kept(scene: Scene) -> None:

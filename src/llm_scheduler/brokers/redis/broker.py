@@ -13,7 +13,7 @@ from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.ports.broker import REBUILD_TTL_S, ClaimAnswer, Pulse, Witness
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.brokers.redis.connection import Client
     from llm_scheduler.brokers.redis.shard import Argument, Shard
@@ -78,6 +78,19 @@ class RedisBroker(Views):
             self._limits[tenant_id, lane] = max_workers
         await self._send_limits(self._shard(lane), [((tenant_id, lane), max_workers)])
         self._bell.ring()
+
+    async def set_limits(self, limits: Mapping[tuple[TenantId, ModelId | None], int]) -> None:
+        """Replace all limits of tenants."""
+        self._limits = dict(limits)
+
+        async def send(shard: Shard, _: object) -> None:
+            await self._send_limits(shard, self._limits_in(shard), are_all=True)
+
+        await self._each(dict.fromkeys(self._shards), send)
+        self._bell.ring()
+
+    def _limits_in(self, shard: Shard) -> list[tuple[tuple[TenantId, ModelId | None], int | None]]:
+        return [one for one in self._limits.items() if one[0][1] is None or self._shard(one[0][1]) is shard]
 
     # What waits
 
@@ -207,8 +220,7 @@ class RedisBroker(Views):
         async def elect(shard: Shard, _: object) -> None:
             if await shard.run(scripts.ELECT, (token, _TTL_MS, int(is_forced))):
                 won.append(shard)
-                limits = [one for one in self._limits.items() if one[0][1] is None or self._shard(one[0][1]) is shard]
-                await self._send_limits(shard, limits)
+                await self._send_limits(shard, self._limits_in(shard))
                 await self._send_rules(shard, [one for one in self._rules.values() if self._shard(one.lane) is shard])
 
         await self._each(dict.fromkeys(self._shards), elect)
@@ -247,9 +259,13 @@ class RedisBroker(Views):
         self._heard(await shard.look(scripts.RULES, words))
 
     async def _send_limits(
-        self, shard: Shard, limits: Sequence[tuple[tuple[TenantId, ModelId | None], int | None]]
+        self,
+        shard: Shard,
+        limits: Sequence[tuple[tuple[TenantId, ModelId | None], int | None]],
+        *,
+        are_all: bool = False,
     ) -> None:
-        words: list[Argument] = []
+        words: list[Argument] = [int(are_all)]
         for (tenant, lane), most in limits:
             words += (tenant, wire.of_limit(lane), wire.of_limit(most))
         self._heard(await shard.look(scripts.TENANTS, words))

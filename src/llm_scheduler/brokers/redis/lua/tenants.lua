@@ -1,9 +1,22 @@
 -- Other limits for tenants, in every lane at once or in one.
--- ARGV: from 4 on by turns tenant, lane or '' for each, and most slots, or '' for no limit.
+-- ARGV: 4 '1' = these are all, others go; from 5 on by turns tenant, lane or '' for each, and most slots, or '' for no
+-- limit.
 
+local said, named = {}, {}
+for index = 5, #ARGV, 3 do
+  local tenant, only = ARGV[index], ARGV[index + 1]
+  said[#said + 1] = { tenant, only, tonumber(ARGV[index + 2]) }
+  named[only == '' and tenant or tenant .. '/' .. only] = true
+end
+if ARGV[4] == '1' then
+  for _, field in ipairs(call('HKEYS', P .. 'tenants')) do
+    local tenant, only = string.match(field, '^([^/]*)/?(.*)$')
+    if not named[field] then said[#said + 1] = { tenant, only } end
+  end
+end
 local lanes = call('SMEMBERS', P .. 'lanes')
-for index = 4, #ARGV, 3 do
-  local tenant, only, limit = ARGV[index], ARGV[index + 1], tonumber(ARGV[index + 2])
+for _, one in ipairs(said) do
+  local tenant, only, limit = one[1], one[2], one[3]
   local field, concerned = tenant, lanes
   if only ~= '' then
     field, concerned = tenant .. '/' .. only, {}
