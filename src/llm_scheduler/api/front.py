@@ -134,7 +134,7 @@ class Front:
             if path == METRICS_PATH and origin.is_local:
                 return administrator(), NO_DEMANDS
             principal = NOBODY if self._is_open(scope) else None
-            if limits is None or path in HEALTH_PATHS:
+            if limits is None or path in HEALTH_PATHS or self._app.file_for(scope) is not None:
                 return principal, NO_DEMANDS
             return principal, limits.of_nobody(origin.address)
         if limits is None:

@@ -41,6 +41,14 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "account": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the service account."},
     "budget": {"type": "string", "minLength": 1, "maxLength": 100, "description": "Name of the budget."},
 }
+_LIMIT_HEADERS: Final = {
+    f"X-RateLimit-{name}": {"description": meaning, "schema": {"type": "integer", "minimum": 0}}
+    for name, meaning in (
+        ("Limit", "Requests a minute, if a rate limit was it."),
+        ("Remaining", "How many may go at once now."),
+        ("Reset", "Seconds until as many as ever may."),
+    )
+}
 _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
     "Idempotency-Key": {
         "name": "Idempotency-Key",
@@ -180,6 +188,8 @@ def _problem(status: int) -> dict[str, Any]:
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         retry = {"type": "integer", "minimum": 1, "maximum": 60}
         described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": retry}}
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        described["headers"] |= _LIMIT_HEADERS
     return described
 
 

@@ -29,6 +29,8 @@ ADMINISTRATION: Final = frozenset(
 """What is allowed from the networks of administration only."""
 HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Probes come by plain HTTP, and often."""
+FILES: Final = "/static/"
+"""What pages are made of: many for each page, and cheap."""
 _API: Final = "/api/"
 _METRICS: Final = "/metrics"
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")

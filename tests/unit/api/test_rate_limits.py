@@ -188,9 +188,9 @@ async def test_without_a_key_an_address_may_ask_so_often(tmp_path: Path) -> None
         assert await it.statuses("u1-k1", 1) == [200]
 
 
-async def test_probes_are_never_limited(tmp_path: Path) -> None:
+async def test_probes_and_files_are_never_limited(tmp_path: Path) -> None:
     async with limited(tmp_path, open=5, address=5) as it:
-        for path in ("/healthz", "/readyz"):
+        for path in ("/healthz", "/readyz", "/static/docs.js"):
             assert await it.statuses(None, 20, path=path) == [200] * 20
 
 
