@@ -18,7 +18,7 @@ from llm_scheduler.api.errors import Problem, internal_problem, no_such_route, p
 from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
 from llm_scheduler.domain.access import NOBODY, administrator
-from llm_scheduler.domain.errors import SchedulerError
+from llm_scheduler.domain.errors import SchedulerError, UnauthorizedError
 from llm_scheduler.services.door import Knock
 
 if TYPE_CHECKING:
@@ -55,6 +55,7 @@ class Front:
 
     def __init__(self, app: ASGIApp, parts: Parts, new_id: Callable[[], str]) -> None:
         self._app, self._parts, self._new_id = app, parts, new_id
+        self._signing = parts.access.signing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -74,7 +75,15 @@ class Front:
         try:
             self._check_size(scope, length)
             address = _address(scope)
-            principal = self._principal(scope, key, tenant, address)
+            try:
+                principal = self._principal(scope, key, tenant, address)
+            except UnauthorizedError:
+                # They may have signed in a moment ago, in another process.
+                if key is None or self._signing is None or not await self._signing.late_news.came(key):
+                    raise
+                principal = self._principal(scope, key, tenant, address)
+            if principal.user_id is not None and self._signing is not None:
+                self._signing.presence.note(principal.user_id)
             Caller(self._parts, principal, request_id, address).attach(scope)  # pyright: ignore[reportArgumentType]
             await self._app(scope, receive, answer)
         except ClientDisconnect:

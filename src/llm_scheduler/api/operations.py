@@ -28,6 +28,7 @@ _ID: Final[Mapping[str, object]] = {"type": "integer", "minimum": 0, "maximum": 
 _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
+    "login_id": _ID | {"description": "Id of the sign-in."},
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
@@ -52,6 +53,8 @@ class Tag(StrEnum):
     MODELS = "Models"
     MONEY = "Money"
     STATS = "Statistics"
+    SIGN_IN = "Signing in"
+    ME = "Own account"
     SYSTEM = "System"
 
 
@@ -61,6 +64,8 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.MODELS: "Where calls go, and the limits they go within.",
     Tag.MONEY: "What calls cost, and how much may be spent.",
     Tag.STATS: "Figures for people and dashboards.",
+    Tag.SIGN_IN: "By password, by a provider, with a second factor; staying signed in, signing out.",
+    Tag.ME: "What people see and change of their own account.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
 
@@ -160,7 +165,7 @@ def _problem(status: int) -> dict[str, Any]:
         "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "ProblemAnswer"}}},
     }
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        retry = {"type": "integer", "minimum": 1, "maximum": 60}
+        retry = {"type": "integer", "minimum": 1, "maximum": 300}
         described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": retry}}
     return described
 

@@ -12,6 +12,7 @@ from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
 from llm_scheduler.api.routes import (
     actions,
+    auth,
     budgets,
     bulk,
     dead_letters,
@@ -19,10 +20,12 @@ from llm_scheduler.api.routes import (
     events,
     explain,
     history,
+    me,
     models,
     plugins,
     predictions,
     prices,
+    sign_in_elsewhere,
     stats,
     system,
     tasks,
@@ -53,6 +56,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     stats.router,
     history.router,
+    auth.router,
+    sign_in_elsewhere.router,
+    me.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

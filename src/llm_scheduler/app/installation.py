@@ -13,7 +13,7 @@ from llm_scheduler import __version__
 from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
-from llm_scheduler.app.access import make_access
+from llm_scheduler.app.access import SWEEP_EVERY_S, access_steps, close_access, make_access
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.domain.errors import SchedulerError
@@ -96,7 +96,7 @@ class Installation(Adapters):
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
-        self.access = make_access(self.store, self.catalogue, self.clock, keys)
+        self.access = make_access(self.store, self.catalogue, self.clock, keys, settings)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -183,6 +183,8 @@ class Installation(Adapters):
         self.loops.also(_BUDGETS_EVERY_S, self.budgets.check)
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
         self.loops.also(FORGET_EVERY_S, self.learning.forget)
+        if self.access.signing is not None:
+            self.loops.also(SWEEP_EVERY_S, self.access.signing.sign_in.sweep)
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
         self.loops.also(DIVERT_EVERY_S, diverting.step)
         if self.retention is not None:
@@ -272,6 +274,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(_GAUGES_EVERY_S, self._observe), name="gauges"),
             asyncio.create_task(self._every(SAVE_EVERY_S, self.learning.step), name="learning"),
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
+            *(asyncio.create_task(self._every(*step), name="access") for step in access_steps(self.access)),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -288,6 +291,7 @@ class Installation(Adapters):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.learning.save()
+        await close_access(self.access)
         await self.models.close()
         await self.configured.close()
         with contextlib.suppress(SchedulerError):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 import uvicorn
 
-from llm_scheduler.app.firstrun import first_model, welcome
+from llm_scheduler.app.firstrun import check_admin_password, first_model, first_user, welcome
 from llm_scheduler.app.installation import Installation
 from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.watchdog import Watchdog
@@ -55,6 +55,7 @@ def serve(settings: Settings, *, is_sampling: bool = False) -> None:
         StoreUnusableError: the data folder or the database cannot be used, or the port is taken.
     """
     logs.configure(settings.log_format, settings.log_level)
+    check_admin_password(settings)
     # Prompts and answers are nobody else's business.
     os.umask(0o077)
     locks = _locks(settings)
@@ -147,7 +148,8 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     if settings.role == "worker":
         _log.info("worker_started", probes=f"http://{settings.host}:{port}/readyz", models=settings.models or "all")
     else:
-        sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note))
+        setup = await first_user(settings, port, installation.access.signing)
+        sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note, setup))
     sys.stdout.flush()
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await installation.drain(settings.grace_s)

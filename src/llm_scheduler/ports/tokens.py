@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from llm_scheduler.domain.ids import LoginId, TenantId, UserId
+    from llm_scheduler.domain.access import Role
+    from llm_scheduler.domain.ids import LoginId, Millis, TenantId, UserId
 
 
 class Claims(NamedTuple):
@@ -15,6 +16,21 @@ class Claims(NamedTuple):
     tenant_id: TenantId
     login_id: LoginId
     epoch: int
+
+
+class Shown(NamedTuple):
+    """What a token also says, for whoever holds it; the server does not go by it."""
+
+    username: str
+    role: Role
+    tenant: str
+
+
+class AccessToken(NamedTuple):
+    """A signed token."""
+
+    text: str
+    expires_at: Millis
 
 
 class NoTokens:
@@ -30,4 +46,24 @@ class TokenReader(Protocol):
 
     def read(self, token: str) -> Claims | None:
         """The claims, None for anything that does not hold."""
+        ...
+
+
+class Tokens(TokenReader, Protocol):
+    """Also makes them, and looks after the keys."""
+
+    async def load(self) -> None:
+        """Take over which keys there are."""
+        ...
+
+    async def learn(self, token: str) -> bool:
+        """Whether it holds, also if another process signed it with a key that is not known here yet."""
+        ...
+
+    async def issue(self, claims: Claims, shown: Shown) -> AccessToken:
+        """A token; the first one makes the key that signs it."""
+        ...
+
+    async def rotate(self, *, keeps_old: bool = True) -> str:
+        """Sign with a new key from now on; its id. Without `keeps_old` no token of before holds any more."""
         ...

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from llm_scheduler.stores import cache_statements, fallback_statements, money_statements, statements
-from llm_scheduler.stores.portable import states
+from llm_scheduler.stores.portable import accounts, logins, states
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -41,6 +41,7 @@ LOCKS: Final = {
     money_statements.HOLD_BUDGETS: UPDATE,
     money_statements.HOLD_EVERY_BUDGET: UPDATE,
     money_statements.SELECT_HELD: SKIP,
+    logins.COUNTED: UPDATE,
 }
 INFORMING: Final = frozenset(
     {
@@ -66,6 +67,11 @@ INFORMING: Final = frozenset(
         money_statements.SELECT_LEAKED,  # held before they are settled
         money_statements.SUMS,  # under the locks of their budgets
         money_statements.SAME_PRICE,
+        logins.KEYS_IN_USE,  # under the guard `sign_up`
+        accounts.PERSON,
+        accounts.USER_NAMED,  # the unique key decides when a name is taken
+        accounts.USER_OF_SUBJECT,
+        accounts.ROLES_OF,  # its user is held
     }
 )
 

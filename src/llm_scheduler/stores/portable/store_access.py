@@ -16,6 +16,7 @@ from llm_scheduler.stores.access_rows import (
     user_of,
 )
 from llm_scheduler.stores.portable.access_version import VERSION_NAME
+from llm_scheduler.stores.portable.accounts import AccountCalls
 from llm_scheduler.stores.portable.api_keys import KeysCalls
 from llm_scheduler.stores.portable.audit import AuditCalls
 from llm_scheduler.stores.portable.logins import LoginsCalls
@@ -35,7 +36,7 @@ LOGINS: Final = (
 VERSION: Final = "SELECT version FROM states WHERE name = ?"
 
 
-class AccessCalls(PeopleCalls, KeysCalls, LoginsCalls, AuditCalls):
+class AccessCalls(PeopleCalls, KeysCalls, LoginsCalls, AccountCalls, AuditCalls):
     """Reading who may do what; see the port."""
 
     async def access(self) -> AccessSnapshot:
