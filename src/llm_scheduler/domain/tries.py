@@ -11,7 +11,7 @@ FREE_TRIES: Final = 5
 """Failures that cost nothing."""
 LONGEST_WAIT_S: Final = 300
 FADE_MS: Final = 300_000
-"""After this long one failure is forgotten: whoever goes on trying ends at one attempt in that time."""
+"""After so long without an attempt, the wait aside, one failure is forgotten."""
 KEPT_MS: Final = 24 * FADE_MS
 """After this long nothing is left of any count that can be reached."""
 _MOST: Final = FREE_TRIES + 10
@@ -26,7 +26,7 @@ class Tries(NamedTuple):
 
     def left_at(self, now: Millis) -> float:
         """What is not forgotten yet."""
-        return max(0.0, self.failures - max(0, now - self.at) / FADE_MS)
+        return max(0.0, self.failures - max(0, now - max(self.at, self.until)) / FADE_MS)
 
     def wait_ms(self, now: Millis) -> int:
         """How long until the next attempt may be made."""
