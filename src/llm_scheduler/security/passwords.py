@@ -9,7 +9,6 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Final, NamedTuple, TypeVar
 
-from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from llm_scheduler.domain.sign_in_errors import SignInBusyError, WeakPasswordError
@@ -48,9 +47,8 @@ class ArgonPasswords:
     def __init__(self, least_chars: int = 10, effort: Effort | None = None) -> None:
         effort = effort or Effort()
         self._least_chars = least_chars
-        self._hasher = PasswordHash(
-            (Argon2Hasher(time_cost=effort.passes, memory_cost=effort.memory_kib, parallelism=effort.lanes),)
-        )
+        # By itself, without the `PasswordHash` around it: a damaged hash is a wrong password, no fault.
+        self._hasher = Argon2Hasher(time_cost=effort.passes, memory_cost=effort.memory_kib, parallelism=effort.lanes)
         self._threads = ThreadPoolExecutor(AT_ONCE, thread_name_prefix="passwords")
         self._under_way = 0
         self._stand_in: str | None = None
@@ -86,7 +84,7 @@ class ArgonPasswords:
             return Verdict(False)
         kept = hashed
         is_right = await self._run(lambda: self._hasher.verify(plain, kept))
-        if is_right and self._hasher.current_hasher.check_needs_rehash(kept):
+        if is_right and self._hasher.check_needs_rehash(kept):
             return Verdict(True, await self.hash(password))
         return Verdict(is_right)
 
