@@ -29,3 +29,18 @@ def default_data_dir() -> Path:
         return Path.home() / "Library" / "Application Support" / "llm-scheduler"
     xdg = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (xdg if xdg.is_absolute() else Path.home() / ".local" / "share") / "llm-scheduler"
+
+
+def default_config_dir() -> Path:
+    r"""The folder for what this user's command line keeps, as the platform has it; not made yet, perhaps.
+
+    `$XDG_CONFIG_HOME/llm-scheduler` or `~/.config/llm-scheduler`; on macOS
+    `~/Library/Application Support/llm-scheduler`; on Windows `%APPDATA%\llm-scheduler`.
+    """
+    if sys.platform == "win32":
+        roaming = os.environ.get("APPDATA")
+        return (Path(roaming) if roaming else Path.home() / "AppData" / "Roaming") / "llm-scheduler"
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support" / "llm-scheduler"
+    xdg = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    return (xdg if xdg.is_absolute() else Path.home() / ".config") / "llm-scheduler"

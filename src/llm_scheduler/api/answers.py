@@ -49,9 +49,14 @@ class Answer:
 class Nothing:
     """204: done, and there is nothing to say."""
 
+    __slots__ = ("_headers",)
+
+    def __init__(self, headers: tuple[tuple[bytes, bytes], ...] = ()) -> None:
+        self._headers = [*headers]
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": 204, "headers": []})
+        await send({"type": "http.response.start", "status": 204, "headers": self._headers})
         await send({"type": "http.response.body", "body": b""})
 
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 import orjson
 
 from llm_scheduler.domain import errors
+from llm_scheduler.domain import sign_in_errors as sign_in
+from llm_scheduler.domain.tries import LONGEST_WAIT_S
 from llm_scheduler.ports.redactor import as_it_is
 
 if TYPE_CHECKING:
@@ -61,6 +63,23 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ImposedBudgetError: 403,
     errors.TenantQueueFullError: 429,
     errors.UnsealError: 503,
+    sign_in.WrongCredentialsError: 401,
+    sign_in.TotpRequiredError: 401,
+    sign_in.WrongTotpError: 401,
+    sign_in.TooManyAttemptsError: 429,
+    sign_in.SignInBusyError: 503,
+    sign_in.WeakPasswordError: 422,
+    sign_in.SessionOverError: 401,
+    sign_in.RefreshReusedError: 401,
+    sign_in.RefreshedElsewhereError: 409,
+    sign_in.SetupClosedError: 409,
+    sign_in.WrongSetupTokenError: 401,
+    sign_in.NoTenantError: 403,
+    sign_in.SignInNeededError: 403,
+    sign_in.SessionNotFoundError: 404,
+    sign_in.OtherSignInError: 409,
+    sign_in.ProviderRefusedError: 401,
+    sign_in.ProviderUnavailableError: 503,
 }
 """Every class of the tree, named; a test demands a row for each."""
 
@@ -72,6 +91,7 @@ OWN_CODES: Final[Mapping[str, str]] = {
     "not_ready": "A part of the server does not work now.",
     "http_error": "The request is not well-formed HTTP.",
     "https_required": "This installation takes no requests by plain HTTP.",
+    "csrf_failed": "A cookie came without proof that a page of ours sent it.",
 }
 """Codes that the domain does not know."""
 
@@ -80,6 +100,7 @@ TITLES: Final[Mapping[int, str]] = {
     201: "Created",
     202: "Accepted",
     204: "No Content",
+    302: "Found",
     308: "Permanent Redirect",
     401: "Unauthorized",
     403: "Forbidden",
@@ -97,6 +118,8 @@ TITLES: Final[Mapping[int, str]] = {
 
 _LEAST_RETRY_S: Final = 1
 _MOST_RETRY_S: Final = 60
+_LONGEST_RETRY_S: Final = LONGEST_WAIT_S
+"""After failed attempts to sign in."""
 _DEFAULT_RETRY_S: Final = 5
 
 
@@ -115,7 +138,7 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         code: stable snake_case.
         detail: what is wrong and what to do next; holds no internals.
         errors: where, for a bad body or query.
-        retry_after_s: for 429 and 503; brought into 1–60.
+        retry_after_s: for 429 and 503; brought into 1–60, after failed sign-ins 1–300.
         headers: further headers.
         members: extension members of the problem document.
     """
@@ -137,7 +160,8 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
         self.headers = dict(headers or {})
         if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
             wait_s = _DEFAULT_RETRY_S if retry_after_s is None else round(retry_after_s)
-            self.headers["Retry-After"] = str(min(_MOST_RETRY_S, max(_LEAST_RETRY_S, wait_s)))
+            most_s = _LONGEST_RETRY_S if code == sign_in.TooManyAttemptsError.code else _MOST_RETRY_S
+            self.headers["Retry-After"] = str(min(most_s, max(_LEAST_RETRY_S, wait_s)))
         if status == HTTPStatus.UNAUTHORIZED:
             self.headers["WWW-Authenticate"] = 'Bearer realm="llm-scheduler"'
 

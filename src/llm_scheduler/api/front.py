@@ -22,7 +22,6 @@ from llm_scheduler.api.errors import (
     rate_problem,
     wrong_method,
 )
-from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
 from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
@@ -64,7 +63,7 @@ class Front:
 
     def __init__(self, app: Pages, parts: Parts, new_id: Callable[[], str]) -> None:
         self._app, self._parts, self._new_id = app, parts, new_id
-        self._protection = parts.access.protection
+        self._protection, self._signing = parts.access.protection, parts.access.signing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -95,11 +94,7 @@ class Front:
                 await _send_nothing(allowed, answer)
                 return
             self._check_size(scope, fields)
-            knock = self._knock(scope, fields, origin)
-            principal, demands = self._let_in(scope, knock, origin)
-            if demands:
-                passed = await self._pass(demands)
-            Caller(self._parts, _known(principal), request_id, origin, knock).attach(scope)  # pyright: ignore[reportArgumentType]
+            passed = await self._admit(scope, fields, origin, request_id)
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             self._measure(scope, 499, began)

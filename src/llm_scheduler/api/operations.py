@@ -33,6 +33,7 @@ _PATH_SCHEMAS: Final[Mapping[str, Mapping[str, object]]] = {
     "task_id": _ID | {"description": "Id of the task."},
     "action_id": _ID | {"description": "Id that the bulk action was answered with."},
     "key_id": _ID | {"description": "Id of the API key."},
+    "login_id": _ID | {"description": "Id of the sign-in."},
     "price_id": _ID | {"description": "Id of the override."},
     "name": {"type": "string", "minLength": 1, "maxLength": 128, "description": "Name of the model."},
     "endpoint": {"type": "string", "minLength": 1, "maxLength": 64, "description": "Name of the endpoint."},
@@ -69,6 +70,8 @@ class Tag(StrEnum):
     MONEY = "Money"
     ACCESS = "Access"
     STATS = "Statistics"
+    SIGN_IN = "Signing in"
+    ME = "Own account"
     SYSTEM = "System"
 
 
@@ -79,6 +82,8 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.MONEY: "What calls cost, and how much may be spent.",
     Tag.ACCESS: "Tenants, users, and who may do what.",
     Tag.STATS: "Figures for people and dashboards.",
+    Tag.SIGN_IN: "By password, by a provider, with a second factor; staying signed in, signing out.",
+    Tag.ME: "What people see and change of their own account.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
 
@@ -186,7 +191,7 @@ def _problem(status: int) -> dict[str, Any]:
         "content": {"application/problem+json": {"schema": {"$ref": SCHEMAS + "ProblemAnswer"}}},
     }
     if status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
-        retry = {"type": "integer", "minimum": 1, "maximum": 60}
+        retry = {"type": "integer", "minimum": 1, "maximum": 300}
         described["headers"] = {"Retry-After": {"description": "Seconds to wait.", "schema": retry}}
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         described["headers"] |= _LIMIT_HEADERS

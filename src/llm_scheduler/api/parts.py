@@ -25,7 +25,9 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.passwords import Passwords
     from llm_scheduler.ports.store import Store, TaskFilter
+    from llm_scheduler.ports.tokens import Tokens
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.api_keys import ApiKeys
     from llm_scheduler.services.budgets import Budgets
@@ -35,12 +37,18 @@ if TYPE_CHECKING:
     from llm_scheduler.services.endpoints import Endpoints
     from llm_scheduler.services.explain import Explaining
     from llm_scheduler.services.extensions import PluginState
+    from llm_scheduler.services.first_user import FirstUser
     from llm_scheduler.services.forecast import Forecasts
+    from llm_scheduler.services.late_news import LateNews
     from llm_scheduler.services.learning import Learning
     from llm_scheduler.services.models import Models
+    from llm_scheduler.services.own_account import OwnAccount
+    from llm_scheduler.services.presence import Presence
     from llm_scheduler.services.prices import Prices
+    from llm_scheduler.services.provider_sign_in import ProviderSignIn
     from llm_scheduler.services.rotation import Rotation
     from llm_scheduler.services.series import Series
+    from llm_scheduler.services.sign_in import SignIn
     from llm_scheduler.services.stats import Stats
     from llm_scheduler.services.submit import Submissions
     from llm_scheduler.services.tasks import Tasks
@@ -63,10 +71,30 @@ class Readiness(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
+class SignInParts:
+    """How people come in and look after their accounts.
+
+    `provider` is where they sign in elsewhere, None = nowhere. `public_url` is how browsers reach this installation,
+    None = as they say themselves.
+    """
+
+    sign_in: SignIn
+    own_account: OwnAccount
+    first_user: FirstUser
+    tokens: Tokens
+    passwords: Passwords
+    presence: Presence
+    late_news: LateNews
+    provider: ProviderSignIn | None = None
+    public_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AccessParts:
     """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
 
     `protection` is what holds for everybody: networks, HTTPS, other sites, limits. `rotation` seals secrets anew.
+    `signing` None: nobody signs in here, only keys hold.
     """
 
     door: Door
@@ -76,6 +104,7 @@ class AccessParts:
     api_keys: ApiKeys
     rotation: Rotation
     protection: Protection = field(default_factory=Protection)
+    signing: SignInParts | None = None
 
 
 @dataclass(frozen=True, slots=True)

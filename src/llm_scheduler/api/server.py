@@ -14,6 +14,7 @@ from llm_scheduler.api.pages import Pages
 from llm_scheduler.api.routes import (
     actions,
     api_keys,
+    auth,
     budgets,
     bulk,
     dead_letters,
@@ -22,6 +23,7 @@ from llm_scheduler.api.routes import (
     explain,
     exports,
     history,
+    me,
     members,
     models,
     network,
@@ -30,6 +32,7 @@ from llm_scheduler.api.routes import (
     prices,
     secret_keys,
     series,
+    sign_in_elsewhere,
     stats,
     system,
     task_export,
@@ -72,6 +75,9 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     members.router,
     network.router,
     secret_keys.router,
+    auth.router,
+    sign_in_elsewhere.router,
+    me.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

@@ -3,47 +3,55 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+import contextlib
+from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.api.origin import Origins
 from llm_scheduler.api.parts import AccessParts
 from llm_scheduler.api.protection import Protection
+from llm_scheduler.app.signing import make_signing
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.domain.outbound import Reach
-from llm_scheduler.ports.tokens import NoTokens
 from llm_scheduler.relay.following_access import POLL_S, FollowingAccess
 from llm_scheduler.security.drawing import drawn
 from llm_scheduler.security.outbound import SystemResolver
-from llm_scheduler.security.passwords import Passwords
 from llm_scheduler.services.api_keys import FORGET_EVERY_S, ApiKeys
 from llm_scheduler.services.directory import Directory
 from llm_scheduler.services.door import Door
 from llm_scheduler.services.key_use import KeyUse
 from llm_scheduler.services.outbound import OutboundRules
+from llm_scheduler.services.presence import KEEP_EVERY_S
 from llm_scheduler.services.rate_limits import RateLimits, Rates
 from llm_scheduler.services.rotation import TAKE_UP_EVERY_S, Rotation
 from llm_scheduler.services.tenants import Tenants
 from llm_scheduler.services.users import Users
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from llm_scheduler.app.adapters import Adapters
     from llm_scheduler.app.installation import Installation
     from llm_scheduler.app.keys import Keys
     from llm_scheduler.settings import Settings
+
+SWEEP_EVERY_S: Final = 600.0
 
 
 def make_access(of: Adapters, keys: Keys) -> AccessParts:
     """Everything of it; loads nothing yet."""
     store, catalogue, clock, settings = of.store, of.catalogue, of.clock, of.settings
     directory = Directory(store)
+    signing = make_signing(of, directory, keys)
     limits = RateLimits(of.ledger, directory, catalogue, of.meter, _rates(settings))
     return AccessParts(
-        door=Door(keys.api_key, directory, catalogue, clock, NoTokens()),
+        door=Door(keys.api_key, directory, catalogue, clock, signing.tokens),
         directory=directory,
         tenants=Tenants(store, catalogue, directory, of.models, of.broker),
-        users=Users(store, directory, of.models, Passwords()),
+        users=Users(store, directory, of.models, signing.passwords),
         api_keys=ApiKeys(store, directory, clock, drawn),
         rotation=Rotation(store, keys.vault, clock, of.models.renew),
         protection=_protection(settings, limits),
+        signing=signing,
     )
 
 
@@ -92,3 +100,18 @@ def _rates(settings: Settings) -> Rates:
         key=settings.rate_limit_key_rpm,
         user=settings.rate_limit_user_rpm,
     )
+
+
+def access_steps(access: AccessParts) -> list[tuple[float, Callable[[], Awaitable[object]]]]:
+    """What every process does now and then: seconds between, and what."""
+    return [] if access.signing is None else [(KEEP_EVERY_S, access.signing.presence.keep)]
+
+
+async def close_access(access: AccessParts) -> None:
+    """Write down what waits, let go."""
+    if access.signing is not None:
+        with contextlib.suppress(SchedulerError):
+            await access.signing.presence.keep()
+        if access.signing.provider is not None:
+            await access.signing.provider.close()
+        access.signing.passwords.close()

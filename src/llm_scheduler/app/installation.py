@@ -14,7 +14,7 @@ from llm_scheduler.api.filters import filter_parser
 from llm_scheduler.api.pages import built_dashboard
 from llm_scheduler.api.parts import Parts, Readiness
 from llm_scheduler.api.server import create_app
-from llm_scheduler.app.access import access_loops, add_access_sweeps
+from llm_scheduler.app.access import SWEEP_EVERY_S, access_loops, access_steps, add_access_sweeps, close_access
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.app.readiness import looked_at
@@ -188,6 +188,8 @@ class Installation(Adapters):
         self.loops.also(_BUDGETS_EVERY_S, self.budgets.check)
         self.loops.also(_RANGES_EVERY_S, self.store.make_ranges)
         self.loops.also(FORGET_EVERY_S, self.learning.forget)
+        if self.access.signing is not None:
+            self.loops.also(SWEEP_EVERY_S, self.access.signing.sign_in.sweep)
         diverting = Diverting(self.store, self.broker, self.catalogue, self.feed, self.clock)
         self.loops.also(DIVERT_EVERY_S, diverting.step)
         add_access_sweeps(self)
@@ -284,6 +286,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(SAVE_EVERY_S, self.learning.step), name="learning"),
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
             *access_loops(self),
+            *(asyncio.create_task(self._every(*step), name="access") for step in access_steps(self.access)),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -302,6 +305,7 @@ class Installation(Adapters):
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.ledger.close()
         await self.learning.save()
+        await close_access(self.access)
         await self.models.close()
         await self.configured.close()
         with contextlib.suppress(SchedulerError):

@@ -16,7 +16,7 @@ import uvicorn
 
 from llm_scheduler.api.front import STREAMED_PATHS
 from llm_scheduler.app.connections import Bounds
-from llm_scheduler.app.firstrun import first_model, welcome
+from llm_scheduler.app.firstrun import check_admin_password, first_model, first_user, welcome
 from llm_scheduler.app.installation import Installation
 from llm_scheduler.app.keys import open_keys
 from llm_scheduler.app.watchdog import Watchdog
@@ -67,6 +67,7 @@ def serve(settings: Settings, *, is_sampling: bool = False, open_files: Sequence
     logs.configure(settings.log_format, settings.log_level, redactor)
     for path in open_files:
         _log.warning("secret_readable_by_all", file=path, next_step=f"chmod o-r {path}")
+    check_admin_password(settings)
     # Prompts and answers are nobody else's business.
     os.umask(0o077)
     locks = _locks(settings)
@@ -154,16 +155,19 @@ async def _run(settings: Settings, keys: Keys, listener: socket.socket, *, is_sa
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping, number)
+    port = listener.getsockname()[1]
     note = await first_model(installation.models) if is_sampling else None
+    is_worker = settings.role == "worker"
+    # Before anybody is answered: who is told that the server is ready may sign in.
+    setup = () if is_worker else await first_user(settings, port, installation.access.signing)
     watchdog = Watchdog()
     watchdog.begin()
     gc.freeze()
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    port = listener.getsockname()[1]
-    if settings.role == "worker":
+    if is_worker:
         _log.info("worker_started", probes=f"http://{settings.host}:{port}/readyz", models=settings.models or "all")
     else:
-        sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note))
+        sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note, setup))
     sys.stdout.flush()
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
     await installation.drain(settings.grace_s)

@@ -14,6 +14,7 @@ import httpx2
 
 from llm_scheduler import __version__
 from llm_scheduler.cli.faults import CliError, RefusedError, ServerFailedError, UnreachableError
+from llm_scheduler.cli.renewing import LoginAuth
 
 if TYPE_CHECKING:
     from llm_scheduler.cli.invocation import Invocation
@@ -53,7 +54,7 @@ class _Trouble:
 class Connection:
     """A client of one server. Raises only `CliError`s."""
 
-    def __init__(self, invocation: Invocation, patience_s: float) -> None:
+    def __init__(self, invocation: Invocation, patience_s: float, *, is_stranger: bool = False) -> None:
         self.url = invocation.server_url
         self.notice = lambda text: click.echo(text, err=True)
         self.pace, self._patience_s = invocation.pace, patience_s
@@ -61,12 +62,18 @@ class Connection:
         key, _ = invocation.key()
         self._is_mistyped = _is_mistyped(key)
         headers = {"User-Agent": f"llm-scheduler-cli/{__version__}", "Accept": "application/json"}
+        login = None if is_stranger else invocation.login()
+        key = None if is_stranger or login is not None else invocation.key()[0]
         if key:
             headers["Authorization"] = f"Bearer {key}"
+        if invocation.tenant_name and not is_stranger:
+            headers["X-Tenant"] = invocation.tenant_name
         try:
             self._client = httpx2.Client(
                 base_url=self.url,
-                headers=headers,
+                # As bytes: a tenant's name may hold letters that headers know nothing of.
+                headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                auth=None if login is None else LoginAuth(self.url, login),
                 timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
                 transport=invocation.transport,
                 # A proxy cannot reach this machine's own loopback.

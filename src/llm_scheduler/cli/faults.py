@@ -25,6 +25,17 @@ _NEXT_BY_CODE: Final = {
     "model_changed": "Look at it with `llms models get NAME`, then try again.",
     "model_in_use": "Cancel what waits, then try again: llms tasks cancel --model NAME",
     "wrong_status": "See where it stands: llms tasks get ID",
+    "wrong_credentials": "Check both, then try again: llms login",
+    "totp_required": "Give the code: llms login --totp CODE",
+    "too_many_attempts": "Wait as long as it says, then try again.",
+    "setup_closed": "Sign in: llms login",
+    "wrong_setup_token": "Take the line that the last start of the server printed.",
+    "sign_in_needed": "Sign in: llms login",
+    "session_over": "Sign in again: llms login",
+    "refresh_reused": "Sign in again: llms login",
+    "no_tenant": "Ask an owner of a tenant, or an administrator, to add you.",
+    "tenant_not_found": "See where you may act: llms whoami",
+    "weak_password": "Choose another one.",
     "too_large": "Shorten the input or split it into several tasks.",
 }
 _NEXT_BY_STATUS: Final = {

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import httpx2
 
     from llm_scheduler.cli.connection import Connection
+    from llm_scheduler.cli.kept_login import KeptLogin
 
 DEFAULT_URL: Final = "http://127.0.0.1:8000"
 _LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
@@ -39,6 +40,7 @@ class Invocation:
 
     url: str | None = None
     api_key: str | None = None
+    tenant: str | None = None
     is_json: bool = False
     transport: httpx2.BaseTransport | None = None
     pace: Pace = field(default_factory=Pace)
@@ -67,8 +69,21 @@ class Invocation:
 
         return urlsplit(self.server_url).hostname in _LOOPBACK
 
+    @property
+    def tenant_name(self) -> str | None:
+        """The tenant to act in, from --tenant or LLMS_TENANT; None: one's own."""
+        return self.tenant or os.environ.get("LLMS_TENANT") or None
+
+    def login(self) -> KeptLogin | None:
+        """The sign-in at the server, if there is one and no key was given."""
+        if self.api_key or os.environ.get("LLMS_API_KEY"):
+            return None
+        from llm_scheduler.cli.kept_login import kept_login
+
+        return kept_login(self.server_url)
+
     def key(self) -> tuple[str | None, str]:
-        """The API key, if there is one, and where it came from.
+        """The API key or access token, if there is one, and where it came from.
 
         The key of this machine's data folder is shown to no other machine.
         """
@@ -78,21 +93,29 @@ class Invocation:
             return os.environ["LLMS_API_KEY"], "LLMS_API_KEY"
         if os.environ.get("LLMS_API_KEY_FILE"):
             return _key_in(os.environ["LLMS_API_KEY_FILE"], "LLMS_API_KEY_FILE=")
+        login = self.login()
+        if login is not None:
+            return login.access_token, f"sign-in of {login.username}"
         if not self.is_local:
             return None, "LLMS_API_KEY is not set"
         from llm_scheduler.paths import API_KEY_FILE
 
         return _key_in(data_dir() / API_KEY_FILE)
 
-    def connect(self, patience_s: float = 15.0) -> Connection:
+    def connect(self, patience_s: float = 15.0, *, is_stranger: bool = False, needs_login: bool = False) -> Connection:
         """A client of the server, not yet connected.
 
         Args:
             patience_s: how long it may wait for a busy or restarting server, in all per request.
+            is_stranger: send no key and no token.
+            needs_login: no key will do; who has not signed in is told so.
         """
         from llm_scheduler.cli.connection import Connection
+        from llm_scheduler.cli.faults import CliError
 
-        return Connection(self, patience_s)
+        if needs_login and self.login() is None:
+            raise CliError(f"You are not signed in at {self.server_url}.", "llms login")
+        return Connection(self, patience_s, is_stranger=is_stranger)
 
 
 def _key_in(file: Path | str, said: str = "") -> tuple[str | None, str]:
@@ -134,7 +157,7 @@ def json_option(command: _F) -> _F:
 
 
 def server_options(command: _F) -> _F:
-    """Add --url and --json to a command that talks to the server."""
+    """Add --url, --tenant and --json to a command that talks to the server."""
     url = click.option(
         "--url",
         expose_value=False,
@@ -142,12 +165,24 @@ def server_options(command: _F) -> _F:
         metavar="URL",
         help=f"The server; else LLMS_URL, else {DEFAULT_URL}.",
     )
-    return json_option(url(command))
+    tenant = click.option(
+        "--tenant",
+        expose_value=False,
+        callback=_note_tenant,
+        metavar="NAME",
+        help="Act in this tenant; else LLMS_TENANT, else your own.",
+    )
+    return json_option(tenant(url(command)))
 
 
 def _note_json(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         here(ctx).is_json = True
+
+
+def _note_tenant(ctx: click.Context, _: click.Parameter, value: str | None) -> None:
+    if value:
+        here(ctx).tenant = value
 
 
 def _note_url(ctx: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -32,6 +32,14 @@ _COMMANDS: Final = {
     "simulate": Entry("llm_scheduler.cli.simulate.command:simulate", "Replay a load under other settings; compare."),
     "advise": Entry("llm_scheduler.cli.advise:advise", "Say which setting would have served the last day better."),
     "top": Entry("llm_scheduler.cli.top:top", "Watch the queue live."),
+    "login": Entry("llm_scheduler.cli.signing.signing:login", "Sign in to a server."),
+    "logout": Entry("llm_scheduler.cli.signing.signing:logout", "Sign out of a server."),
+    "whoami": Entry("llm_scheduler.cli.signing.signing:whoami", "Show who you are to a server, and what you may."),
+    "passwd": Entry("llm_scheduler.cli.signing.account:passwd", "Change your password."),
+    "sessions": Entry(
+        "llm_scheduler.cli.signing.account:sessions", "See where you are signed in; end what is not you."
+    ),
+    "setup": Entry("llm_scheduler.cli.signing.signing:setup", "Make the first user of an installation."),
     "doctor": Entry("llm_scheduler.cli.doctor:doctor", "Check this installation and say what to mend."),
     "config": Entry("llm_scheduler.cli.config:config", "Show the settings in force."),
     "db": Entry("llm_scheduler.cli.db:db", "Upgrade, check or back up the database."),
@@ -41,7 +49,7 @@ _COMMANDS: Final = {
 }
 _EPILOG: Final = (
     "Exit codes: 0 done, 1 failed, 2 wrong usage, 3 server not reachable, 4 refused by the server, "
-    "130 interrupted. Server settings: LLMS_*; client settings: LLMS_URL, LLMS_API_KEY."
+    "130 interrupted. Server settings: LLMS_*; client settings: LLMS_URL, LLMS_API_KEY, LLMS_TENANT."
 )
 
 
@@ -66,7 +74,7 @@ class _Root(LazyGroup):
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @server_options
-@click.option("--api-key", metavar="KEY", help="Else LLMS_API_KEY, else the key in the data folder.")
+@click.option("--api-key", metavar="KEY", help="Else LLMS_API_KEY, your sign-in, the data folder's.")
 @click.version_option(__version__, "-V", "--version", message="llm-scheduler %(version)s")
 @click.pass_context
 def main(ctx: click.Context, api_key: str | None) -> None:

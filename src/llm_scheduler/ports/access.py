@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from llm_scheduler.ports.accounts import AccountMoves
 from llm_scheduler.ports.api_keys import KeysMoves
 from llm_scheduler.ports.audit import AuditMoves
 from llm_scheduler.ports.logins import LoginsMoves
@@ -43,7 +44,7 @@ class AccessChanges(NamedTuple):
     at: Millis
 
 
-class AccessRecord(PeopleMoves, KeysMoves, LoginsMoves, AuditMoves, Protocol):
+class AccessRecord(PeopleMoves, KeysMoves, LoginsMoves, AccountMoves, AuditMoves, Protocol):
     """Everything of it."""
 
     async def access(self) -> AccessSnapshot:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
+    from llm_scheduler.domain.access import Role
     from llm_scheduler.domain.ids import LoginId, Millis, TenantId, UserId
 
 
@@ -21,6 +22,21 @@ class Claims(NamedTuple):
     expires_at: Millis | None = None
 
 
+class Shown(NamedTuple):
+    """What a token also says, for whoever holds it; the server does not go by it."""
+
+    username: str
+    role: Role
+    tenant: str
+
+
+class AccessToken(NamedTuple):
+    """A signed token."""
+
+    text: str
+    expires_at: Millis
+
+
 class NoTokens:
     """Where nobody signs in."""
 
@@ -34,4 +50,24 @@ class TokenReader(Protocol):
 
     def read(self, token: str) -> Claims | None:
         """The claims, None for anything that does not hold."""
+        ...
+
+
+class Tokens(TokenReader, Protocol):
+    """Also makes them, and looks after the keys."""
+
+    async def load(self) -> None:
+        """Take over which keys there are."""
+        ...
+
+    async def learn(self, token: str) -> bool:
+        """Whether it holds, also if another process signed it with a key that is not known here yet."""
+        ...
+
+    async def issue(self, claims: Claims, shown: Shown) -> AccessToken:
+        """A token; the first one makes the key that signs it."""
+        ...
+
+    async def rotate(self, *, keeps_old: bool = True) -> str:
+        """Sign with a new key from now on; its id. Without `keeps_old` no token of before holds any more."""
         ...

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from llm_scheduler.domain.ids import EPOCH
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from llm_scheduler.domain.access import ApiKey, Login, Membership, User
     from llm_scheduler.domain.ids import KeyId, LoginId, Millis, TenantId, UserId
@@ -41,6 +41,8 @@ class Directory:
         self._keys: dict[str, ApiKey] = {}
         self._keys_by_id: dict[KeyId, ApiKey] = {}
         self._logins: dict[LoginId, Login] = {}
+        self.also: list[Callable[[], Awaitable[None]]] = []
+        """What else is taken over whenever something has changed."""
 
     async def load(self) -> None:
         """Take over what the record says now, and let the other processes know that there is something."""
@@ -68,6 +70,8 @@ class Directory:
             self._change(changes)
         else:
             self._take(await self._store.access())
+            for load in self.also:
+                await load()
         self.taken += 1
         for hear in tuple(self._hearers.values()):
             hear()
@@ -165,6 +169,10 @@ class Directory:
     def login(self, login_id: LoginId) -> Login | None:
         """One that is alive, as far as is known here."""
         return self._logins.get(login_id)
+
+    def add_login(self, login: Login) -> None:
+        """One that was opened or renewed here, so that it counts before everything is taken over again."""
+        self._logins[login.id] = login
 
     def logins(self, user_id: UserId) -> Sequence[Login]:
         """The user's that are alive, oldest first."""

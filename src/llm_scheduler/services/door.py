@@ -37,6 +37,7 @@ WRONG_KEY: Final = (
     "That API key is not known here, or it is revoked or over. "
     "The data folder's file 'api-key' has the installation's own; llms keys create makes others."
 )
+_SELF: Final = frozenset({Permission.SELF})
 _WRONG_TOKEN: Final = "That access token does not hold (any more); sign in again."  # noqa: S105 - words, no secret
 
 
@@ -190,7 +191,8 @@ class Door:
             PrincipalKind.USER,
             tenant.id,
             role,
-            PERMISSIONS[role],
+            # With a password that somebody else chose they may only choose their own.
+            _SELF if user.must_change_password else PERMISSIONS[role],
             user.id,
             user.username,
             login_id=claims.login_id,

@@ -89,8 +89,8 @@ def access_of(
 
 
 async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -> Parts:
-    """Parts over a fresh record; the caller closes the store."""
-    clock = SystemClock()
+    """Parts over a fresh record; the caller closes the store. `clock` may be given."""
+    clock = changes.pop("clock", None) or SystemClock()
     meter = PrometheusMeter()
     store = SqliteStore(folder / "tasks.db", clock, meter)
     await store.open()

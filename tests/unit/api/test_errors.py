@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llm_scheduler.api.errors import STATUS, Problem, problem_of, status_of
-from llm_scheduler.domain import errors
+from llm_scheduler.domain import errors, sign_in_errors
 from llm_scheduler.domain.errors import InvalidInputError, QueueFullError, SchedulerError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ def _tree(root: type[SchedulerError]) -> Iterator[type[SchedulerError]]:
 
 @pytest.mark.parametrize(
     "kind",
-    [kind for kind in _tree(SchedulerError) if kind.__module__ == errors.__name__],
+    [kind for kind in _tree(SchedulerError) if kind.__module__.startswith("llm_scheduler.domain.")],
     ids=lambda kind: kind.__name__,
 )
 def test_every_error_of_the_domain_has_a_row_of_its_own(kind: type[SchedulerError]) -> None:
@@ -33,6 +33,12 @@ def test_an_error_from_elsewhere_takes_the_row_of_its_nearest_kin() -> None:
         """Not in the table."""
 
     assert status_of(OddNameError("x")) == 409
+
+
+def test_who_failed_often_to_sign_in_is_told_the_whole_wait() -> None:
+    problem = problem_of(sign_in_errors.TooManyAttemptsError(256))
+
+    assert (problem.status, problem.headers["Retry-After"]) == (429, "256")
 
 
 @pytest.mark.parametrize(("asked", "given"), [(0, "1"), (7.4, "7"), (3600, "60"), (None, "5")])

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import Final
 
 from llm_scheduler.stores import cache_statements, fallback_statements, key_statements, money_statements, statements
-from llm_scheduler.stores.portable import payloads, states
+from llm_scheduler.stores.portable import accounts, logins, payloads, states
 
 UPDATE: Final = " FOR UPDATE"
 SHARE: Final = " LOCK IN SHARE MODE"
@@ -70,6 +70,12 @@ INFORMING: Final = frozenset(
         money_statements.SUMS,  # under the locks of their budgets
         money_statements.SAME_PRICE,
         key_statements.OLD,  # judged again by the DELETE
+        logins.COUNTED,  # held by the upsert before it
+        logins.KEYS_IN_USE,  # under the guard `sign_up`
+        accounts.PERSON,
+        accounts.USER_NAMED,  # the unique key decides when a name is taken
+        accounts.USER_OF_SUBJECT,
+        accounts.ROLES_OF,  # its user is held
     }
 )
 

@@ -18,6 +18,7 @@ from llm_scheduler.stores.access_rows import (
     user_of,
 )
 from llm_scheduler.stores.portable.access_version import KEY, LOGIN, USER, VERSION, VERSION_NAME
+from llm_scheduler.stores.portable.accounts import AccountCalls
 from llm_scheduler.stores.portable.api_keys import KeysCalls
 from llm_scheduler.stores.portable.audit import AuditCalls
 from llm_scheduler.stores.portable.logins import LoginsCalls
@@ -55,7 +56,7 @@ CHANGE_COLUMNS: Final = ("version", "kind", "row_id")
 CHANGES: Final = f"SELECT {named(CHANGE_COLUMNS)} FROM access_changes WHERE version > ? ORDER BY version LIMIT ?"  # noqa: S608
 
 
-class AccessCalls(PeopleCalls, KeysCalls, LoginsCalls, AuditCalls):
+class AccessCalls(PeopleCalls, KeysCalls, LoginsCalls, AccountCalls, AuditCalls):
     """Reading who may do what; see the port."""
 
     async def access(self) -> AccessSnapshot:

@@ -42,6 +42,8 @@ def upgrade():
     _add_index("audit_log", "ix_audit_log_tenant", "tenant_id")
     _add_index("audit_log", "ix_audit_log_at", "at")
     _add_index("fading_payloads", "ix_fading_payloads_ended", "ended_at")
+    # The last one gives no ids: what may happen once is guarded by it.
+    _add_ids("users", "logins", "sign_up")
 
 
 def _add_columns(table, *columns):
@@ -55,6 +57,14 @@ def _add_columns(table, *columns):
 def _add_index(table, name, *columns):
     if all(index["name"] != name for index in sa.inspect(op.get_bind()).get_indexes(table)):
         op.create_index(name, table, list(columns))
+
+
+def _add_ids(*names):
+    blocks = sa.table("id_blocks", sa.column("name"), sa.column("next_id"))
+    known = set(op.get_bind().execute(sa.select(blocks.c.name)).scalars())
+    for name in names:
+        if name not in known:
+            op.bulk_insert(blocks, [{"name": name, "next_id": 1}])
 
 
 def _add_users():
