@@ -105,7 +105,7 @@ async def limited(folder: Path, trusted: tuple[str, ...] = (), **rates: Any) -> 
 @pytest.mark.parametrize("limit", ["key", "user", "tenant", "address"])
 async def test_each_limit_lets_so_many_through_and_says_which_it_is(tmp_path: Path, limit: str) -> None:
     rates = {} if limit == "tenant" else {limit: BURST}
-    async with limited(tmp_path, **rates) as it:
+    async with limited(tmp_path, (), **rates) as it:
         if limit == "tenant":
             it.limit_tenant(BURST)
         assert await it.statuses("u1-k1", BURST) == [200] * BURST
@@ -131,7 +131,7 @@ async def test_each_limit_lets_so_many_through_and_says_which_it_is(tmp_path: Pa
     [("key", "u1-k2"), ("user", "u2-k2")],
 )
 async def test_others_are_not_held_up(tmp_path: Path, limit: str, other: str) -> None:
-    async with limited(tmp_path, **{limit: BURST}) as it:
+    async with limited(tmp_path, (), **{limit: BURST}) as it:
         await it.statuses("u1-k1", BURST + 5)
 
         assert await it.statuses(other, 1) == [200]
