@@ -104,7 +104,7 @@ async def limited(folder: Path, trusted: tuple[str, ...] = (), **rates: Any) -> 
 @pytest.mark.parametrize("limit", ["key", "user", "tenant", "address"])
 async def test_each_limit_lets_so_many_through_and_says_which_it_is(tmp_path: Path, limit: str) -> None:
     rates: dict[str, Any] = {} if limit == "tenant" else {limit: BURST}
-    async with limited(tmp_path, **rates) as it:
+    async with limited(tmp_path, (), **rates) as it:
         if limit == "tenant":
             it.limit_tenant(BURST)
         assert await it.statuses("u1-k1", BURST) == [200] * BURST
