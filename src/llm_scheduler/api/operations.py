@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
+from llm_scheduler.api.audited import AUDITED, audited
 from llm_scheduler.api.errors import TITLES
 from llm_scheduler.api.parts import principal_in
 from llm_scheduler.api.permissions import NEEDS, check
@@ -52,6 +53,7 @@ class Tag(StrEnum):
     MODELS = "Models"
     MONEY = "Money"
     STATS = "Statistics"
+    AUDIT = "Audit log"
     SYSTEM = "System"
 
 
@@ -61,6 +63,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.MODELS: "Where calls go, and the limits they go within.",
     Tag.MONEY: "What calls cost, and how much may be spent.",
     Tag.STATS: "Figures for people and dashboards.",
+    Tag.AUDIT: "Who did what to what, from where, and what changed; append-only, each row sealed by the next.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
 
@@ -68,7 +71,8 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
 class DirectRoute(APIRoute):
     """A route whose endpoint is `async (Request) -> ASGI answer`, called without a tree of dependencies.
 
-    It is called only for callers who may, by the table in `permissions`.
+    It is called only for callers who may, by the table in `permissions`; if it is in the table in `audited`, it leaves
+    its trace.
 
     What goes in and out is declared by `operation`, so that the document stays complete.
     """
@@ -77,14 +81,16 @@ class DirectRoute(APIRoute):
         super().__init__(*args, **kwargs)
         endpoint = self.endpoint
         # One need for a path's methods: each route of ours has one method.
-        need = NEEDS.get((next(iter(self.methods or ())), self.path))
+        name = (next(iter(self.methods or ())), self.path)
+        need = NEEDS.get(name)
 
         async def direct(scope: Scope, receive: Receive, send: Send) -> None:
             check(principal_in(scope), need)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 
-        self.app = direct
+        spec = AUDITED.get(name)
+        self.app = direct if spec is None else audited(need, spec, endpoint)
 
 
 def operation(  # noqa: PLR0913 - one place for all that the document says about a route

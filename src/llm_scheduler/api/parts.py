@@ -9,17 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
 
     from starlette.requests import Request
 
-    from llm_scheduler.domain.access import Principal
+    from llm_scheduler.domain.access import Principal, User
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
     from llm_scheduler.ports.meter import Meter
     from llm_scheduler.ports.store import Store, TaskFilter
     from llm_scheduler.services.actions import Actions
+    from llm_scheduler.services.audit import Audit
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.directory import Directory
@@ -52,10 +53,11 @@ class Readiness(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class AccessParts:
-    """Who may do what. `door` says who a caller is, `directory` holds what it goes by."""
+    """Who may do what. `door` says who a caller is, `directory` holds what it goes by, `audit` what was done."""
 
     door: Door
     directory: Directory
+    audit: Audit
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,14 +99,66 @@ class Parts:
     """Those of this process, and how they fare."""
 
 
+@dataclass(slots=True)
+class Trail:
+    """What a request leaves in the audit log, as far as its route says it."""
+
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    target: str | None = None
+    actor: User | None = None
+    given: Iterable[str] = ()
+    tenant_id: TenantId | None = None
+    has_tenant: bool = False
+    is_silent: bool = False
+    """Nothing was done: it is a repetition that gets the first answer."""
+
+
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("address", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("_trail", "address", "parts", "principal", "request_id", "tenant_id")
 
     def __init__(self, parts: Parts, principal: Principal, request_id: str, address: str) -> None:
         self.parts, self.principal, self.request_id, self.address = parts, principal, request_id, address
         self.tenant_id: TenantId = principal.tenant_id
+        self._trail: Trail | None = None
+
+    @property
+    def trail(self) -> Trail:
+        """What the audit log will say."""
+        if self._trail is None:
+            self._trail = Trail()
+        return self._trail
+
+    def audit(
+        self,
+        *,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        target: str | None = None,
+        actor: User | None = None,
+        given: Iterable[str] = (),
+    ) -> None:
+        """Say what the audit log is to say; may be called several times, each adds to it.
+
+        Args:
+            before: what was, as an answer shows it: secrets masked.
+            after: what is now, likewise. Of both only what differs is kept.
+            target: the name of what it is about; without it, the fields of the path.
+            actor: who it was, where the request itself does not tell, as at signing in.
+            given: names of what was sent, for a change of a secret may not show in its mask.
+        """
+        trail = self.trail
+        trail.before = trail.before if before is None else before
+        trail.after = trail.after if after is None else after
+        trail.target = trail.target if target is None else target
+        trail.actor = trail.actor if actor is None else actor
+        trail.given = given or trail.given
+
+    def audit_tenant(self, tenant_id: TenantId | None) -> None:
+        """Say whose data it is about, if not the caller's tenant's; None: the installation's."""
+        self.trail.tenant_id, self.trail.has_tenant = tenant_id, True
 
     def attach(self, scope: dict[str, object]) -> None:
         """Make this the caller of the request with that scope."""

@@ -77,6 +77,9 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("GET", "/api/v1/stats/usage"): P.STATS_READ,
     ("GET", "/api/v1/workers"): P.WORKERS_READ,
     ("GET", "/api/v1/stats/history"): P.SYSTEM_READ,
+    ("GET", "/api/v1/audit"): P.AUDIT_READ,
+    ("GET", "/api/v1/audit/export"): P.AUDIT_READ,
+    ("GET", "/api/v1/audit/verify"): P.SYSTEM_READ,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.

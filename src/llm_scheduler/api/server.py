@@ -12,6 +12,7 @@ from llm_scheduler.api.contract import document
 from llm_scheduler.api.front import Front
 from llm_scheduler.api.routes import (
     actions,
+    audit,
     budgets,
     bulk,
     dead_letters,
@@ -53,6 +54,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     prices.router,
     stats.router,
     history.router,
+    audit.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

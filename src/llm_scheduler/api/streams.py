@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 KEEP_ALIVE_S: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-_ROW_HEADERS: Final = [(b"content-type", b"application/x-ndjson")]
+_NDJSON: Final = "application/x-ndjson"
 
 
 def event(name: str, data: Mapping[str, object]) -> bytes:
@@ -52,14 +52,19 @@ class RowStream:
 
     Args:
         pieces: whole lines, some at a time; closed in every case.
+        media: their type.
+        file: the name under which a browser would keep it.
     """
 
-    def __init__(self, pieces: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, pieces: AsyncGenerator[bytes, None], media: str = _NDJSON, file: str | None = None) -> None:
         self._pieces = pieces
+        self._headers = [(b"content-type", media.encode())]
+        if file is not None:
+            self._headers.append((b"content-disposition", f'attachment; filename="{file}"'.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
-        await send({"type": "http.response.start", "status": 200, "headers": _ROW_HEADERS})
+        await send({"type": "http.response.start", "status": 200, "headers": self._headers})
         try:
             async for piece in self._pieces:
                 await send({"type": "http.response.body", "body": piece, "more_body": True})

@@ -70,6 +70,7 @@ _HELD_EVERY_S: Final = 2.0
 _BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 60.0
+_AUDIT_EVERY_S: Final = 2.0
 
 
 class Installation(Adapters):
@@ -96,7 +97,7 @@ class Installation(Adapters):
         self.endpoints = Endpoints(self.models, self.broker)
         self.prices = Prices(listed_prices, self.meter)
         self.budgets = self._make_budgets()
-        self.access = make_access(self.store, self.catalogue, self.clock, keys)
+        self.access = make_access(self.store, self.catalogue, self.clock, keys, self.meter)
         self.reloading = Reloading(self._load, self.configured)
         self.cancelling = Stopping(self.running, self.channel)
         self.learning = Learning(self.store, self.clock, self.meter)
@@ -272,6 +273,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(_GAUGES_EVERY_S, self._observe), name="gauges"),
             asyncio.create_task(self._every(SAVE_EVERY_S, self.learning.step), name="learning"),
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
+            asyncio.create_task(self._every(_AUDIT_EVERY_S, self.access.audit.step), name="audit"),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -288,6 +290,7 @@ class Installation(Adapters):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self.learning.save()
+        await self.access.audit.close()
         await self.models.close()
         await self.configured.close()
         with contextlib.suppress(SchedulerError):

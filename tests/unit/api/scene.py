@@ -22,6 +22,7 @@ from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
+from llm_scheduler.services.audit import Audit
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.directory import Directory
@@ -98,7 +99,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=AccessParts(cast("Door", KnownKeys()), Directory(store)),
+        access=AccessParts(cast("Door", KnownKeys()), Directory(store), audit=Audit(store, clock, meter)),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,

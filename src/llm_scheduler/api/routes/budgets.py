@@ -41,6 +41,7 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), BudgetBody, "body")
+    caller.audit(target=body.name)
 
     async def make() -> Answer:
         budget = new_budget(
@@ -52,6 +53,7 @@ async def add(request: Request) -> Answer:
             model_id=None if body.model is None else caller.parts.models.get(body.model, caller.tenant_id).id,
         )
         added = await caller.parts.budgets.add(budget)
+        caller.audit(after=_shown(caller, added))
         return json_answer(_shown(caller, added), 201, f"/api/v1/budgets/{added.name}")
 
     return await once(request, raw, make)
@@ -95,7 +97,10 @@ async def change(request: Request) -> Answer:
         changes["model_id"] = None if name is None else caller.parts.models.get(name, caller.tenant_id).id
     if "period" in changes:
         changes["period"] = Period(changes["period"])
-    return json_answer(_shown(caller, await caller.parts.budgets.change(_name(request), caller.tenant_id, changes)))
+    await _note_before(request, caller)
+    changed = _shown(caller, await caller.parts.budgets.change(_name(request), caller.tenant_id, changes))
+    caller.audit(after=changed)
+    return json_answer(changed)
 
 
 @router.post(
@@ -117,9 +122,10 @@ async def top_up(request: Request) -> Answer:
     body = checked(parsed(raw), TopUpBody, "body")
 
     async def make() -> Answer:
-        return json_answer(
-            _shown(caller, await caller.parts.budgets.top_up(_name(request), caller.tenant_id, body.microusd))
-        )
+        await _note_before(request, caller)
+        changed = _shown(caller, await caller.parts.budgets.top_up(_name(request), caller.tenant_id, body.microusd))
+        caller.audit(after=changed)
+        return json_answer(changed)
 
     return await once(request, raw, make)
 
@@ -132,12 +138,17 @@ async def remove(request: Request) -> Nothing:
     """Delete a budget; tasks that it held go on."""
     caller = caller_of(request)
     no_query(request)
+    await _note_before(request, caller)
     await caller.parts.budgets.remove(_name(request), caller.tenant_id)
     return Nothing()
 
 
 def _name(request: Request) -> str:
     return request.path_params["budget"]
+
+
+async def _note_before(request: Request, caller: Caller) -> None:
+    caller.audit(before=_shown(caller, await caller.parts.budgets.get(_name(request), caller.tenant_id)))
 
 
 def _shown(caller: Caller, budget: Budget) -> dict[str, object]:

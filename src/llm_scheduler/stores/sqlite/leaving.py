@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 
 COPIED: Final = (
     "tenants",
+    "users",
+    "memberships",
+    "api_keys",
+    "logins",
+    "signing_keys",
+    "audit_log",
     "models",
     "sessions",
     "system_stats",
