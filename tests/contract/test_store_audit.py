@@ -278,9 +278,9 @@ async def main():
     await store.open()
     print("ready", flush=True)
     sys.stdin.readline()
-    for turn in range(20):
+    for turn in range(100):
         await asyncio.gather(
-            *(store.add_audit([replace(ENTRY, request_id=f"{sys.argv[2]}-{turn}-{one}")]) for one in range(10))
+            *(store.add_audit([replace(ENTRY, request_id=f"{sys.argv[2]}-{turn}-{one}")]) for one in range(4))
         )
     await store.close()
 
@@ -322,5 +322,5 @@ def test_two_processes_that_write_at_once_keep_one_chain(tmp_path: Path) -> None
         assert writer.returncode == 0
     chain, ids = asyncio.run(found())
 
-    assert (chain.is_whole, chain.rows, len(ids)) == (True, 400, 400)
+    assert (chain.is_whole, chain.rows, len(ids)) == (True, 800, 800)
     assert set(MAKERS) == {"mysql", "sqlite"}

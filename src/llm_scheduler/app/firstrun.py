@@ -46,7 +46,7 @@ async def first_model(models: Models) -> str | None:
 
 def welcome(settings: Settings, port: int, keys: Keys, models: Sequence[Model], note: str | None) -> str:
     """The text that a start prints: address, key, a curl line that works."""
-    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::", "") else settings.host  # noqa: S104 - compared, not bound  # nosec B104
     url = f"http://{host}:{port}"
     key_file = settings.data_dir / "api-key"
     if settings.bootstrap_api_key is not None:

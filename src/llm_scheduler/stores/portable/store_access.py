@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from llm_scheduler.stores.portable.access import Reader
 
 ALL: Final = 2**31
-USERS: Final = f"SELECT {named(USER_COLUMNS)} FROM users ORDER BY id LIMIT ?"  # noqa: S608
-MEMBERSHIPS: Final = f"SELECT {named(MEMBERSHIP_COLUMNS)} FROM memberships ORDER BY user_id, tenant_id LIMIT ?"  # noqa: S608
-KEYS: Final = f"SELECT {named(KEY_COLUMNS)} FROM api_keys WHERE revoked_at IS NULL ORDER BY id LIMIT ?"  # noqa: S608
+USERS: Final = f"SELECT {named(USER_COLUMNS)} FROM users ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+MEMBERSHIPS: Final = f"SELECT {named(MEMBERSHIP_COLUMNS)} FROM memberships ORDER BY user_id, tenant_id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+KEYS: Final = f"SELECT {named(KEY_COLUMNS)} FROM api_keys WHERE revoked_at IS NULL ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
 LOGINS: Final = (
-    f"SELECT {named(LOGIN_COLUMNS)} FROM logins WHERE revoked_at IS NULL AND expires_at > ? ORDER BY id LIMIT ?"  # noqa: S608
+    f"SELECT {named(LOGIN_COLUMNS)} FROM logins WHERE revoked_at IS NULL AND expires_at > ? ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
 )
 VERSION: Final = "SELECT version FROM states WHERE name = ?"
 
