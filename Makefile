@@ -31,13 +31,15 @@ test: install servers web ## Run all tests
 nightly: install servers ## Run the long profiles
 	@$(BIN)/pytest -q -m nightly -s
 
-check: install ## Lint, types, layers, module lengths, dependencies
+check: install ## Lint, types, layers, module lengths, dependencies, secrets
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright
 	@$(BIN)/lint-imports
 	@$(BIN)/python tools/module_length.py
 	@$(BIN)/deptry src
+	@$(BIN)/bandit -q -c pyproject.toml -r src 2> >(grep -v 'no failed test' >&2)
+	@$(BIN)/python tools/secret_scan.py
 	@bash tools/web.sh check
 
 fmt: install ## Format and fix what can be fixed

@@ -97,7 +97,9 @@ class MariaGround:
         """Empty every table but those that hold the schema's state."""
         if not self._tables:
             self._tables = [name for name in self._sql("SHOW TABLES", name).split() if name not in _KEPT]
-        self._sql("; ".join(f"DELETE FROM {table}" for table in self._tables), name)  # noqa: S608
+        # The triggers of the audit log let no row be deleted.
+        verbs = {table: "TRUNCATE TABLE" if table == "audit_log" else "DELETE FROM" for table in self._tables}
+        self._sql("; ".join(f"{verb} {table}" for table, verb in verbs.items()), name)
 
 
 def _value(text: str) -> Any:

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 from fastapi.routing import APIRoute
 from starlette.requests import Request
 
+from llm_scheduler.api.audited import AUDITED, audited
 from llm_scheduler.api.errors import TITLES
 from llm_scheduler.api.parts import caller_in, check_model
 from llm_scheduler.api.permissions import NEEDS, check
 from llm_scheduler.api.protection import ADMINISTRATION
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping, MutableMapping, Sequence
     from types import UnionType
 
     from pydantic import BaseModel
@@ -72,6 +73,7 @@ class Tag(StrEnum):
     STATS = "Statistics"
     SIGN_IN = "Signing in"
     ME = "Own account"
+    AUDIT = "Audit log"
     SYSTEM = "System"
 
 
@@ -84,6 +86,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.STATS: "Figures for people and dashboards.",
     Tag.SIGN_IN: "By password, by a provider, with a second factor; staying signed in, signing out.",
     Tag.ME: "What people see and change of their own account.",
+    Tag.AUDIT: "Who did what to what, from where, and what changed; append-only, each row sealed by the next.",
     Tag.SYSTEM: "Health, metrics and live news.",
 }
 
@@ -91,7 +94,8 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
 class DirectRoute(APIRoute):
     """A route whose endpoint is `async (Request) -> ASGI answer`, called without a tree of dependencies.
 
-    It is called only for callers who may, by the table in `permissions`.
+    It is called only for callers who may, by the table in `permissions`; if it is in the table in `audited`, it leaves
+    its trace.
 
     What goes in and out is declared by `operation`, so that the document stays complete.
     """
@@ -100,22 +104,26 @@ class DirectRoute(APIRoute):
         super().__init__(*args, **kwargs)
         endpoint = self.endpoint
         # One need for a path's methods: each route of ours has one method.
-        need = NEEDS.get((next(iter(self.methods or ())), self.path))
+        name = (next(iter(self.methods or ())), self.path)
+        need = NEEDS.get(name)
         names_model = self.path.startswith(MODEL_PATH)
-
         is_administration = need in ADMINISTRATION
 
-        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+        def let_pass(scope: MutableMapping[str, Any]) -> None:
             caller = caller_in(scope)
             check(caller.principal, need)
             if names_model:
                 check_model(scope)
             if is_administration:
                 caller.parts.access.protection.check_administration(caller.address)
+
+        async def direct(scope: Scope, receive: Receive, send: Send) -> None:
+            let_pass(scope)
             answer = await endpoint(Request(scope, receive, send))
             await answer(scope, receive, send)
 
-        self.app = direct
+        spec = AUDITED.get(name)
+        self.app = direct if spec is None else audited(let_pass, spec, endpoint)
 
 
 def operation(  # noqa: PLR0913 - one place for all that the document says about a route

@@ -14,13 +14,13 @@ from llm_scheduler.ports.redactor import as_it_is
 from llm_scheduler.services.submit import Limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMapping, Sequence
     from importlib.resources.abc import Traversable
 
     from starlette.requests import Request
 
     from llm_scheduler.api.origin import Origin
-    from llm_scheduler.domain.access import Principal
+    from llm_scheduler.domain.access import Principal, User
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.ports.clock import Clock
     from llm_scheduler.ports.feed import Feed
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.tokens import Tokens
     from llm_scheduler.services.actions import Actions
     from llm_scheduler.services.api_keys import ApiKeys
+    from llm_scheduler.services.audit import Audit
     from llm_scheduler.services.budgets import Budgets
     from llm_scheduler.services.catalogue import Catalogue
     from llm_scheduler.services.directory import Directory
@@ -93,7 +94,8 @@ class SignInParts:
 class AccessParts:
     """Who may do what. `door` says who a caller is, `directory` holds what it goes by.
 
-    `protection` is what holds for everybody: networks, HTTPS, other sites, limits. `rotation` seals secrets anew.
+    `protection` is what holds for everybody: networks, HTTPS, other sites, limits. `rotation` seals secrets anew,
+    `audit` holds what was done.
     `signing` None: nobody signs in here, only keys hold.
     """
 
@@ -102,6 +104,7 @@ class AccessParts:
     tenants: Tenants
     users: Users
     api_keys: ApiKeys
+    audit: Audit
     rotation: Rotation
     protection: Protection = field(default_factory=Protection)
     signing: SignInParts | None = None
@@ -153,10 +156,25 @@ class Parts:
     """Those of this process, and how they fare."""
 
 
+@dataclass(slots=True)
+class Trail:
+    """What a request leaves in the audit log, as far as its route says it."""
+
+    before: Mapping[str, object] | None = None
+    after: Mapping[str, object] | None = None
+    target: str | None = None
+    actor: User | None = None
+    given: Iterable[str] = ()
+    tenant_id: TenantId | None = None
+    has_tenant: bool = False
+    is_silent: bool = False
+    """Nothing was done: it is a repetition that gets the first answer."""
+
+
 class Caller:
     """One request's sender, known to be allowed, and the parts that serve it."""
 
-    __slots__ = ("_knock", "address", "origin", "parts", "principal", "request_id", "tenant_id")
+    __slots__ = ("_knock", "_trail", "address", "origin", "parts", "principal", "request_id", "tenant_id")
 
     def __init__(
         self, parts: Parts, principal: Principal, request_id: str, origin: Origin, knock: Knock | None = None
@@ -164,6 +182,43 @@ class Caller:
         self.parts, self.principal, self.request_id, self.origin = parts, principal, request_id, origin
         self.address, self._knock = origin.address, knock
         self.tenant_id: TenantId = principal.tenant_id
+        self._trail: Trail | None = None
+
+    @property
+    def trail(self) -> Trail:
+        """What the audit log will say."""
+        if self._trail is None:
+            self._trail = Trail()
+        return self._trail
+
+    def audit(
+        self,
+        *,
+        before: Mapping[str, object] | None = None,
+        after: Mapping[str, object] | None = None,
+        target: str | None = None,
+        actor: User | None = None,
+        given: Iterable[str] = (),
+    ) -> None:
+        """Say what the audit log is to say; may be called several times, each adds to it.
+
+        Args:
+            before: what was, as an answer shows it: secrets masked.
+            after: what is now, likewise. Of both only what differs is kept.
+            target: the name of what it is about; without it, the fields of the path.
+            actor: who it was, where the request itself does not tell, as at signing in.
+            given: names of what was sent, for a change of a secret may not show in its mask.
+        """
+        trail = self.trail
+        trail.before = trail.before if before is None else before
+        trail.after = trail.after if after is None else after
+        trail.target = trail.target if target is None else target
+        trail.actor = trail.actor if actor is None else actor
+        trail.given = given or trail.given
+
+    def audit_tenant(self, tenant_id: TenantId | None) -> None:
+        """Say whose data it is about, if not the caller's tenant's; None: the installation's."""
+        self.trail.tenant_id, self.trail.has_tenant = tenant_id, True
 
     @property
     def sees_all(self) -> bool:

@@ -132,6 +132,9 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("POST", "/api/v1/me/totp"): P.SELF,
     ("POST", "/api/v1/me/totp/confirm"): P.SELF,
     ("DELETE", "/api/v1/me/totp"): P.SELF,
+    ("GET", "/api/v1/audit"): P.AUDIT_READ,
+    ("GET", "/api/v1/audit/export"): P.AUDIT_READ,
+    ("GET", "/api/v1/audit/verify"): P.SYSTEM_READ,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.

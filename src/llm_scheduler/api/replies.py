@@ -35,6 +35,7 @@ async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answe
     if kept is not None:
         if kept[0] != fingerprint:
             raise IdempotencyConflictError(key)
+        caller.trail.is_silent = True
         return Answer(200, kept[1].encode())
     answer = await make()
     await store.keep_reply(caller.tenant_id, key, fingerprint, answer.body.decode())

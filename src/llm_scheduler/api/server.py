@@ -14,6 +14,7 @@ from llm_scheduler.api.pages import Pages
 from llm_scheduler.api.routes import (
     actions,
     api_keys,
+    audit,
     auth,
     budgets,
     bulk,
@@ -78,6 +79,7 @@ ROUTERS: Final[tuple[APIRouter, ...]] = (
     auth.router,
     sign_in_elsewhere.router,
     me.router,
+    audit.router,
     system.router,
 )
 """Tried from first to last: fixed paths stand before those with a field."""

@@ -8,14 +8,14 @@ import orjson
 from starlette.requests import ClientDisconnect
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from starlette.types import Receive, Scope, Send
 
 KEEP_ALIVE_S: Final = 15.0
 KEEP_ALIVE: Final = b": keep-alive\n\n"
 _HEADERS: Final = [(b"content-type", b"text/event-stream"), (b"x-accel-buffering", b"no")]
-_NDJSON: Final = b"application/x-ndjson"
+_NDJSON: Final = "application/x-ndjson"
 
 
 def event(name: str, data: Mapping[str, object]) -> bytes:
@@ -53,17 +53,14 @@ class RowStream:
     Args:
         pieces: whole lines, some at a time; closed in every case.
         media: their type.
-        headers: further ones.
+        file: the name under which a browser would keep it.
     """
 
-    def __init__(
-        self,
-        pieces: AsyncGenerator[bytes, None],
-        media: bytes = _NDJSON,
-        headers: Sequence[tuple[bytes, bytes]] = (),
-    ) -> None:
+    def __init__(self, pieces: AsyncGenerator[bytes, None], media: str = _NDJSON, file: str | None = None) -> None:
         self._pieces = pieces
-        self._headers = [(b"content-type", media), *headers]
+        self._headers = [(b"content-type", media.encode())]
+        if file is not None:
+            self._headers.append((b"content-disposition", f'attachment; filename="{file}"'.encode()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""

@@ -16,6 +16,7 @@ from llm_scheduler.relay.following_access import POLL_S, FollowingAccess
 from llm_scheduler.security.drawing import drawn
 from llm_scheduler.security.outbound import SystemResolver
 from llm_scheduler.services.api_keys import FORGET_EVERY_S, ApiKeys
+from llm_scheduler.services.audit import Audit
 from llm_scheduler.services.directory import Directory
 from llm_scheduler.services.door import Door
 from llm_scheduler.services.key_use import KeyUse
@@ -49,6 +50,7 @@ def make_access(of: Adapters, keys: Keys) -> AccessParts:
         tenants=Tenants(store, catalogue, directory, of.models, of.broker),
         users=Users(store, directory, of.models, signing.passwords),
         api_keys=ApiKeys(store, directory, clock, drawn),
+        audit=Audit(store, clock, of.meter),
         rotation=Rotation(store, keys.vault, clock, of.models.renew),
         protection=_protection(settings, limits),
         signing=signing,

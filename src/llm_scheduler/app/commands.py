@@ -81,6 +81,23 @@ def database_move(
     return moving.move(load()[0], url, is_dry_run=is_dry_run, progress=progress)
 
 
+def audit_verify(database: str | None, *, last: int | None, expected: str) -> dict[str, Any]:
+    """Go along the audit log's chain in the database itself; a server may use it meanwhile, and need not.
+
+    Args:
+        database: a URL or a file; None: the one that the settings name.
+        last: look only at so many rows.
+        expected: a hash that must be met.
+
+    Raises:
+        StoreUnusableError, StoreUnavailableError: it cannot be read.
+    """
+    from llm_scheduler.app import audit
+
+    settings = load({} if database is None else {"database_url": audit.url_of(database)})[0]
+    return audit.verify(settings, last=last, expected=expected)
+
+
 def archive_files() -> list[dict[str, Any]]:
     """The files of the archive, oldest day first."""
     from llm_scheduler.app import archive

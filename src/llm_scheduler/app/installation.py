@@ -73,6 +73,7 @@ _HELD_EVERY_S: Final = 2.0
 _BUDGETS_EVERY_S: Final = 60.0
 _GAUGES_EVERY_S: Final = 2.0
 _SESSIONS_EVERY_S: Final = 15.0
+_AUDIT_EVERY_S: Final = 2.0
 
 
 class Installation(Adapters):
@@ -209,7 +210,7 @@ class Installation(Adapters):
         return [model.id for model in self.catalogue.models() if model.name in names]
 
     def _tools(self) -> Tools:
-        rng = random.Random()  # noqa: S311 - jitter, not a secret
+        rng = random.Random()  # noqa: S311 - jitter, not a secret  # nosec B311
         return Tools(
             store=self.store,
             broker=self.broker,
@@ -287,6 +288,7 @@ class Installation(Adapters):
             asyncio.create_task(self._every(_SESSIONS_EVERY_S, self._count_sessions), name="sessions"),
             *access_loops(self),
             *(asyncio.create_task(self._every(*step), name="access") for step in access_steps(self.access)),
+            asyncio.create_task(self._every(_AUDIT_EVERY_S, self.access.audit.step), name="audit"),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -306,6 +308,7 @@ class Installation(Adapters):
         await self.ledger.close()
         await self.learning.save()
         await close_access(self.access)
+        await self.access.audit.close()
         await self.models.close()
         await self.configured.close()
         with contextlib.suppress(SchedulerError):

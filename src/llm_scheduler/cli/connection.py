@@ -162,6 +162,24 @@ class Connection:
         except httpx2.TransportError as error:
             raise self._unreachable(error) from error
 
+    @contextmanager
+    def pieces(self, path: str, params: Mapping[str, Any], *, read_s: float = READ_S) -> Iterator[Iterator[bytes]]:
+        """A long answer as it comes.
+
+        Raises:
+            UnreachableError: no server, or the answer broke off.
+            RefusedError: the server said no.
+        """
+        timeout = httpx2.Timeout(read_s, connect=CONNECT_S)
+        try:
+            with self._client.stream("GET", path, params=params, timeout=timeout) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise _refused(response)
+                yield response.iter_bytes()
+        except httpx2.TransportError as error:
+            raise self._unreachable(error) from error
+
     def _response(self, call: Call) -> httpx2.Response:
         waited_s, tries = 0.0, 0
         while True:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llm_scheduler.cli.connection import Connection
 
 _OLDEST_PYTHON: Final = (3, 11)
+_AUDIT_ROWS: Final = 1_000
+"""So many rows are looked at in no time; all of them: llms audit verify."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +137,22 @@ def _key(connection: Connection, invocation: Invocation) -> Iterator[Check]:
         yield Check("key", False, found, "Set LLMS_API_KEY to a key of this server.")
         return
     yield Check("key", True, f"accepted, from {source}" if key else "none needed")
+    yield from _audit(connection)
     yield from _models(body["items"])
+
+
+def _audit(connection: Connection) -> Iterator[Check]:
+    """The newest rows of the audit log; only for who may see it."""
+    status, found = connection.status(f"/api/v1/audit/verify?last={_AUDIT_ROWS}")
+    if status != 200:
+        return
+    if not found["ok"]:
+        yield Check("audit log", False, found["detail"], "Somebody changed it: llms audit verify; docs/audit.md")
+    elif not found["is_guarded"]:
+        said = "whole, but the database does not refuse to change it: its triggers are missing"
+        yield Check("audit log", None, said, "Grant TRIGGER to the database user and make them: docs/audit.md")
+    else:
+        yield Check("audit log", True, f"whole (last {found['rows']} rows), guarded by the database")
 
 
 def _models(models: list[dict[str, Any]]) -> Iterator[Check]:

@@ -43,6 +43,7 @@ _COMMANDS: Final = {
     "doctor": Entry("llm_scheduler.cli.doctor:doctor", "Check this installation and say what to mend."),
     "config": Entry("llm_scheduler.cli.config:config", "Show the settings in force."),
     "db": Entry("llm_scheduler.cli.db:db", "Upgrade, check or back up the database."),
+    "audit": Entry("llm_scheduler.cli.audit:audit", "See, export and verify who did what."),
     "archive": Entry("llm_scheduler.cli.archive:archive", "Find tasks that were archived."),
     "completion": Entry("llm_scheduler.cli.completion:completion", "Print a shell completion script."),
     "version": Entry("llm_scheduler.cli.version:version", "Print the version."),

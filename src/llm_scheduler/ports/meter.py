@@ -63,6 +63,10 @@ class Meter(Protocol):
         """The reconciler or the rescuer mended something."""
         ...
 
+    def audit_waits(self, count: int) -> None:
+        """So many entries of the audit log wait in memory for a record that is away."""
+        ...
+
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered; `route` is the template, never the path."""
         ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from sqlalchemy import (
+    DDL,
     BigInteger,
     Column,
     Index,
@@ -15,8 +16,10 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    event,
 )
 
+from llm_scheduler.stores import audit_triggers
 from llm_scheduler.stores.columns import BINARY_TEXT, CLUSTERED, ID, LONG_TEXT, METADATA
 
 USERS: Final = Table(
@@ -153,3 +156,5 @@ AUDIT_LOG: Final = Table(
     Index("ix_audit_log_at", "at"),
     **BINARY_TEXT,
 )
+for _statement in audit_triggers.SQLITE:
+    event.listen(AUDIT_LOG, "after_create", DDL(_statement).execute_if(dialect="sqlite"))

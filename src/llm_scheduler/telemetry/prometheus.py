@@ -99,6 +99,7 @@ class PrometheusMeter:
         )
         self.connections = Gauge("database_connections", "Open database connections", registry=registry)
         self.results_held = Gauge("results_held", "Ends of attempts held while the record is away", registry=registry)
+        self._audit = Gauge("audit_backlog", "Entries of the audit log that wait in memory", registry=registry)
         self.store_up = Gauge("store_up", "1 while the record answers this process", registry=registry)
         self.broker_up = Gauge("broker_up", "1 while the index answers this process", registry=registry)
         self.leading = Gauge("upkeep_leader", "1 while this process does the sweeps", registry=registry)
@@ -237,6 +238,10 @@ class PrometheusMeter:
     def quota_exhausted(self, model: str) -> None:
         """Nothing is left to spend at the provider."""
         self._quota_exhausted.labels(model).inc()
+
+    def audit_waits(self, count: int) -> None:
+        """Entries that wait for the record."""
+        self._audit.set(count)
 
     def request(self, method: str, route: str, status: int, seconds: float) -> None:
         """An API request was answered."""

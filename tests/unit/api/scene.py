@@ -17,6 +17,7 @@ from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.access import Principal, administrator
 from llm_scheduler.domain.errors import UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
+from llm_scheduler.ports.passwords import Verdict
 from llm_scheduler.providers.scripted import ScriptedKind
 from llm_scheduler.relay.alone import LocalChannel
 from llm_scheduler.relay.live import LocalFeed
@@ -24,6 +25,7 @@ from llm_scheduler.security.drawing import drawn
 from llm_scheduler.security.vault import AesVault
 from llm_scheduler.services.actions import Actions
 from llm_scheduler.services.api_keys import ApiKeys
+from llm_scheduler.services.audit import Audit
 from llm_scheduler.services.budgets import Budgets
 from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.directory import Directory
@@ -69,8 +71,20 @@ class KnownKeys:
 class PlainPasswords:
     """Hashes that cost nothing."""
 
+    def check(self, password: str, username: str) -> None:
+        """All will do."""
+
+    async def warm(self) -> None:
+        """Nothing to prepare."""
+
+    def close(self) -> None:
+        """Nothing to end."""
+
     async def hash(self, password: str) -> str:
         return f"hashed:{password}"
+
+    async def verify(self, password: str, hashed: str | None) -> Verdict:
+        return Verdict(hashed == f"hashed:{password}")
 
 
 def access_of(
@@ -84,6 +98,7 @@ def access_of(
         tenants=Tenants(store, catalogue, directory, models, broker),
         users=Users(store, directory, models, PlainPasswords()),
         api_keys=ApiKeys(store, directory, SystemClock(), drawn),
+        audit=Audit(store, SystemClock(), PrometheusMeter()),
         rotation=Rotation(store, vault, SystemClock(), models.renew),
     )
 

@@ -80,7 +80,8 @@ def signing_over(parts: Parts, clock: MovedClock, **options: Any) -> AccessParts
         late_news=LateNews(directory, tokens),
         public_url=options.get("public_url"),
     )
-    return AccessParts(Door(KEY, directory, parts.catalogue, clock, tokens), directory, signing)
+    door = Door(KEY, directory, parts.catalogue, clock, tokens)
+    return replace(parts.access, door=door, directory=directory, signing=signing)
 
 
 class SigningScene(Scene):

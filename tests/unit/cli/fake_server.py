@@ -80,6 +80,11 @@ class FakeServer:
         handler = getattr(self, f"_{request.method.lower()}_{parts[2].replace('-', '_')}")
         return handler(request, parts[3:])
 
+    def _get_audit(self, request: httpx2.Request, rest: list[str]) -> httpx2.Response:
+        assert rest == ["verify"], request.url
+        found = {"ok": True, "rows": 0, "first_broken_id": None, "detail": None, "is_guarded": True}
+        return answer_json(found | {"head_id": 0, "head_hash": "0" * 64})
+
     def _get_models(self, request: httpx2.Request, rest: list[str]) -> httpx2.Response:
         if rest[1:] == ["predictions"]:
             return self._known(rest[0]) or answer_json(self.predictions | dict(request.url.params))

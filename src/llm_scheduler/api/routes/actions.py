@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, cast
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -43,6 +43,8 @@ async def begin_action(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     value = parsed(raw)
     body = checked(value, ActionBody, "body")
+    asked = cast("dict[str, object]", value)
+    caller.audit(target=body.action, after={"filter": asked["filter"], "priority": body.priority})
     return await once(request, raw, lambda: begin(caller, body.action, value, body.priority))
 
 

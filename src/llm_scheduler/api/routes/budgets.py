@@ -41,6 +41,7 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), BudgetBody, "body")
+    caller.audit(target=body.name)
 
     async def make() -> Answer:
         budget = new_budget(
@@ -53,6 +54,7 @@ async def add(request: Request) -> Answer:
             imposed=caller.principal.is_admin,
         )
         added = await caller.parts.budgets.add(budget)
+        caller.audit(after=_shown(caller, added))
         return json_answer(_shown(caller, added), 201, f"/api/v1/budgets/{added.name}")
 
     return await once(request, raw, make)
@@ -97,7 +99,10 @@ async def change(request: Request) -> Answer:
         changes["model_id"] = None if name is None else caller.parts.models.get(name, caller.tenant_id).id
     if "period" in changes:
         changes["period"] = Period(changes["period"])
-    return json_answer(_shown(caller, await caller.parts.budgets.change(_name(request), caller.tenant_id, changes)))
+    await _note_before(request, caller)
+    changed = _shown(caller, await caller.parts.budgets.change(_name(request), caller.tenant_id, changes))
+    caller.audit(after=changed)
+    return json_answer(changed)
 
 
 @router.post(
@@ -120,9 +125,10 @@ async def top_up(request: Request) -> Answer:
 
     async def make() -> Answer:
         await _check_changeable(caller, request)
-        return json_answer(
-            _shown(caller, await caller.parts.budgets.top_up(_name(request), caller.tenant_id, body.microusd))
-        )
+        await _note_before(request, caller)
+        changed = _shown(caller, await caller.parts.budgets.top_up(_name(request), caller.tenant_id, body.microusd))
+        caller.audit(after=changed)
+        return json_answer(changed)
 
     return await once(request, raw, make)
 
@@ -136,6 +142,7 @@ async def remove(request: Request) -> Nothing:
     caller = caller_of(request)
     no_query(request)
     await _check_changeable(caller, request)
+    await _note_before(request, caller)
     await caller.parts.budgets.remove(_name(request), caller.tenant_id)
     return Nothing()
 
@@ -146,6 +153,10 @@ def _name(request: Request) -> str:
 
 async def _check_changeable(caller: Caller, request: Request) -> None:
     await caller.parts.budgets.changeable(_name(request), caller.tenant_id, is_admin=caller.principal.is_admin)
+
+
+async def _note_before(request: Request, caller: Caller) -> None:
+    caller.audit(before=_shown(caller, await caller.parts.budgets.get(_name(request), caller.tenant_id)))
 
 
 def _shown(caller: Caller, budget: Budget) -> dict[str, object]:

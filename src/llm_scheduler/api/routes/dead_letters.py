@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 router: Final = APIRouter(route_class=DirectRoute)
 _MOST_PAGES: Final = 20
 """Pages read for one answer when a reason is sought: the rest is behind the cursor."""
+_MOST_NAMED: Final = 50
+"""Ids that the audit log names."""
 
 
 @router.get(
@@ -72,6 +74,7 @@ async def requeue(request: Request) -> Answer:
     no_query(request)
     value = parsed(await read_json_bytes(request))
     body = checked(value, RequeueBody, "body")
+    _note(caller, body.ids, value)
     if body.ids is None:
         return await begin(caller, "requeue", value)
     ids = await _dead(caller, body.ids)
@@ -98,10 +101,19 @@ async def discard(request: Request) -> Answer:
     no_query(request)
     value = parsed(await read_json_bytes(request))
     body = checked(value, DiscardBody, "body")
+    _note(caller, body.ids, value)
     if body.ids is None:
         return await begin(caller, "discard", value)
     ids = await _dead(caller, body.ids)
     return json_answer({"changed": await caller.parts.tasks.discard_many(ids) if ids else 0})
+
+
+def _note(caller: Caller, ids: Sequence[int] | None, value: object) -> None:
+    """What is to be moved: so many by ids, the first of them named, or a filter."""
+    if ids is None:
+        caller.audit(after={"filter": cast("dict[str, object]", value)["filter"]})
+    else:
+        caller.audit(after={"count": len(ids), "ids": list(ids[:_MOST_NAMED])})
 
 
 async def _dead(caller: Caller, ids: Sequence[int]) -> list[TaskId]:

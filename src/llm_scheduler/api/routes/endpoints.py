@@ -64,6 +64,7 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), EndpointBody, "body")
+    caller.audit(target=f"{_name(request)}/{body.name}")
 
     async def make() -> Answer:
         name = _name(request)
@@ -90,6 +91,8 @@ async def change(request: Request) -> Answer:
     no_query(request)
     body = await read_body(request, EndpointPatch)
     changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
+    _note_before(request, caller)
+    caller.audit(given=[*body.model_fields_set, *(f"config.{field}" for field in body.config or ())])
     model = await caller.parts.endpoints.change(_name(request), caller.tenant_id, _endpoint(request), changes)
     return await _answer(caller, model, _endpoint(request))
 
@@ -102,6 +105,7 @@ async def remove(request: Request) -> Nothing:
     """Take an endpoint out; what runs through it ends. Without the last one the model's own config is the way."""
     caller = caller_of(request)
     no_query(request)
+    _note_before(request, caller)
     await caller.parts.endpoints.remove(_name(request), caller.tenant_id, _endpoint(request))
     return Nothing()
 
@@ -114,6 +118,7 @@ async def drain(request: Request) -> Answer:
     """Start nothing more through it; what runs ends, what waits goes through the others."""
     caller = caller_of(request)
     no_query(request)
+    _note_before(request, caller)
     model = await caller.parts.endpoints.drain(_name(request), caller.tenant_id, _endpoint(request))
     return await _answer(caller, model, _endpoint(request))
 
@@ -126,6 +131,7 @@ async def resume(request: Request) -> Answer:
     """Start calls through it again."""
     caller = caller_of(request)
     no_query(request)
+    _note_before(request, caller)
     model = await caller.parts.endpoints.resume(_name(request), caller.tenant_id, _endpoint(request))
     return await _answer(caller, model, _endpoint(request))
 
@@ -140,6 +146,7 @@ async def try_out(request: Request) -> Answer:
     no_query(request)
     models = caller.parts.models
     trial = await models.try_out(_name(request), caller.tenant_id, _endpoint(request))
+    caller.audit(after={"ok": trial.error is None})
     return json_answer(trial_json(trial, caller.parts.redact))
 
 
@@ -149,6 +156,12 @@ def _name(request: Request) -> str:
 
 def _endpoint(request: Request) -> str:
     return request.path_params["endpoint"]
+
+
+def _note_before(request: Request, caller: Caller) -> None:
+    model = caller.parts.models.get(_name(request), caller.tenant_id)
+    found = endpoint_of(model, _endpoint(request))
+    caller.audit(before=endpoint_json(found, caller.parts.models.masked_config(model, found)))
 
 
 def _shown(caller: Caller, model: Model, endpoint: Endpoint, health: Mapping[str, Health]) -> dict[str, object]:
@@ -161,4 +174,6 @@ async def _answer(
     caller: Caller, model: Model, endpoint: str, status: int = 200, location: str | None = None
 ) -> Answer:
     health = await caller.parts.endpoints.health(model)
-    return json_answer(_shown(caller, model, endpoint_of(model, endpoint), health), status, location)
+    found = endpoint_of(model, endpoint)
+    caller.audit(after=endpoint_json(found, caller.parts.models.masked_config(model, found)))
+    return json_answer(_shown(caller, model, found, health), status, location)

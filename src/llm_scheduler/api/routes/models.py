@@ -55,6 +55,7 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), ModelBody, "body")
+    caller.audit(target=body.name)
 
     async def make() -> Answer:
         given = {name: getattr(body, name) for name in ModelBody.model_fields}
@@ -65,6 +66,7 @@ async def add(request: Request) -> Answer:
         _take_workers(fields, body)
         fields = with_workers(fields["options"], fields)
         model = await caller.parts.models.add(new_model(tenant_id=caller.tenant_id, **fields))
+        caller.audit(after=await _shown(caller, model))
         return await _model_answer(caller, model, status=201, location=f"/api/v1/models/{model.name}")
 
     return await once(request, raw, make)
@@ -89,6 +91,7 @@ async def try_out(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     trial = await caller.parts.models.try_out(_name(request), caller.tenant_id)
+    caller.audit(after={"ok": trial.error is None})
     return json_answer(trial_json(trial, caller.parts.redact))
 
 
@@ -109,8 +112,9 @@ async def pause(request: Request) -> Answer:
     no_query(request)
     body = await read_optional_body(request, PauseBody)
     is_unhealthy = body is not None and body.is_unhealthy
+    _note_before(caller, _name(request))
     model = await caller.parts.models.pause(_name(request), caller.tenant_id, is_unhealthy=is_unhealthy)
-    return await _model_answer(caller, model)
+    return await _changed_answer(caller, model)
 
 
 @router.post(
@@ -121,7 +125,8 @@ async def resume(request: Request) -> Answer:
     """Start its tasks again."""
     caller = caller_of(request)
     no_query(request)
-    return await _model_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
+    _note_before(caller, _name(request))
+    return await _changed_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
 
 
 @router.post(
@@ -133,8 +138,9 @@ async def scale(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_body(request, ScaleBody)
+    _note_before(caller, _name(request))
     model = await caller.parts.models.scale(_name(request), caller.tenant_id, body.max_workers)
-    return await _model_answer(caller, model)
+    return await _changed_answer(caller, model)
 
 
 @router.get(_PATH, **operation(Tag.MODELS, "Get a model", answers={200: ModelShown}, problems=(404, 503)))
@@ -170,7 +176,9 @@ async def change(request: Request) -> Answer:
         numbers = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **numbers)
     _take_workers(changes, body)
-    return await _model_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
+    _note_before(caller, name)
+    caller.audit(given=[*body.model_fields_set, *(f"config.{field}" for field in body.config or ())])
+    return await _changed_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
 
 @router.delete(
@@ -181,6 +189,7 @@ async def remove(request: Request) -> Nothing:
     """Delete a model and its finished tasks. One with unfinished tasks stays: cancel them first."""
     caller = caller_of(request)
     no_query(request)
+    _note_before(caller, _name(request))
     await caller.parts.models.remove(_name(request), caller.tenant_id)
     return Nothing()
 
@@ -205,6 +214,15 @@ async def _shown(caller: Caller, model: Model) -> dict[str, object]:
         return model_json(model, None, endpoints, 0 if depth is None else depth.waiting)
     endpoints = [endpoint_json(one, models.masked_config(model, one)) for one in model.endpoints]
     return model_json(model, models.masked_config(model), endpoints, models.queued(model))
+
+
+def _note_before(caller: Caller, name: str) -> None:
+    caller.audit(before=await _shown(caller, caller.parts.models.get(name, caller.tenant_id)))
+
+
+async def _changed_answer(caller: Caller, model: Model) -> Answer:
+    caller.audit(after=await _shown(caller, model))
+    return await _model_answer(caller, model)
 
 
 async def _model_answer(caller: Caller, model: Model, status: int = 200, location: str | None = None) -> Answer:

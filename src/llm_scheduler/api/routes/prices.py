@@ -29,6 +29,7 @@ from llm_scheduler.services.prices import UNKNOWN
 
 if TYPE_CHECKING:
     from llm_scheduler.api.parts import Caller
+    from llm_scheduler.domain.budget import PriceRow
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.domain.model import Model
     from llm_scheduler.services.price_import import Read
@@ -76,7 +77,13 @@ async def put(request: Request) -> Answer:
         raise invalid(
             "Only the installation's own tenant sets prices for everybody; use scope 'tenant'.", "body", "scope"
         )
-    [saved] = await caller.parts.budgets.save_prices([body.row(caller.tenant_id, "api")])
+    row = body.row(caller.tenant_id, "api")
+    caller.audit(target=f"{body.provider}/{body.model}/{body.tier}")
+    if row.tenant_id is None:
+        caller.audit_tenant(None)
+    former = [one for one in await caller.parts.budgets.prices(caller.tenant_id) if _place(one) == _place(row)]
+    [saved] = await caller.parts.budgets.save_prices([row])
+    caller.audit(before=override_json(former[0]) if former else None, after=override_json(saved))
     return json_answer(override_json(saved))
 
 
@@ -105,10 +112,16 @@ async def import_prices(request: Request) -> Answer:
         said = f" Line {read.bad[0].line}: {read.bad[0].detail}" if read.bad else ""
         raise invalid(f"There is no price in the body.{said}", "body")
     await caller.parts.budgets.save_prices(read.rows)
+    caller.audit(after={"imported": len(read.rows), "rejected": len(read.bad)})
     rejected = [{"line": bad.line, "code": "invalid_request", "detail": bad.detail} for bad in read.bad]
     return json_answer(
         {"imported": len(read.rows), "rejected": rejected[:_MOST_LISTED], "rejected_total": len(rejected)}
     )
+
+
+def _place(row: PriceRow) -> tuple[object, ...]:
+    """What an override is replaced by."""
+    return row.tenant_id, row.provider, row.model, row.tier, row.valid_from
 
 
 def _csv(body: bytes, owner: TenantId | None) -> Read:
@@ -127,8 +140,10 @@ async def remove(request: Request) -> Nothing:
     caller = caller_of(request)
     no_query(request)
     price_id = path_id(request, "price_id")
-    mine = {row.id: row.tenant_id for row in await caller.parts.budgets.prices(caller.tenant_id)}
-    owner = mine.get(price_id, caller.tenant_id)
+    mine = {row.id: row for row in await caller.parts.budgets.prices(caller.tenant_id)}
+    owner = mine[price_id].tenant_id if price_id in mine else caller.tenant_id
+    if price_id in mine:
+        caller.audit(before=override_json(mine[price_id]))
     if owner is None and caller.tenant_id != DEFAULT_TENANT:
         owner = caller.tenant_id
     await caller.parts.budgets.remove_price(price_id, owner)

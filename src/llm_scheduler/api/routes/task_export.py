@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 router: Final = APIRouter(route_class=DirectRoute)
 PAGE: Final = 500
-_CSV: Final = b"text/csv; charset=utf-8"
-_NDJSON: Final = b"application/x-ndjson"
+_CSV: Final = "text/csv; charset=utf-8"
+_NDJSON: Final = "application/x-ndjson"
 COLUMNS: Final = (
     "id",
     "model",
@@ -80,10 +80,8 @@ async def export(request: Request) -> RowStream:
     # The first page before the answer begins: a record that is away is a problem, not a broken stream.
     first = await _page(caller, where, None)
     if query.format == "csv":
-        headers = ((b"content-disposition", b'attachment; filename="tasks.csv"'),)
-        return RowStream(_csv_lines(caller, where, first), _CSV, headers)
-    headers = ((b"content-disposition", b'attachment; filename="tasks.ndjson"'),)
-    return RowStream(_json_lines(caller, where, first), _NDJSON, headers)
+        return RowStream(_csv_lines(caller, where, first), _CSV, "tasks.csv")
+    return RowStream(_json_lines(caller, where, first), _NDJSON, "tasks.ndjson")
 
 
 async def _page(caller: Caller, where: TaskFilter, cursor: str | None) -> Page:

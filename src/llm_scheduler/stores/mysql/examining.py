@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 from asyncmy.errors import MySQLError
 
 from llm_scheduler.domain.errors import StoreUnusableError
-from llm_scheduler.stores import schema
-from llm_scheduler.stores.mysql import migrating
+from llm_scheduler.stores import audit_triggers, schema
+from llm_scheduler.stores.mysql import migrating, text
 from llm_scheduler.stores.mysql.server import Server
 from llm_scheduler.stores.schema import COUNTED, Examination
 from llm_scheduler.stores.tables import METADATA
@@ -73,7 +73,7 @@ async def _check(address: Address) -> Examination:
 
 
 async def _count(connection: Connection, table: str) -> int:
-    return (await connection.execute(f"SELECT COUNT(*) FROM `{table}`")).rows[0][0]  # noqa: S608 - our tables
+    return (await connection.execute(f"SELECT COUNT(*) FROM `{table}`")).rows[0][0]  # noqa: S608 - our tables  # nosec B608
 
 
 async def _damage(connection: Connection) -> list[str]:
@@ -117,6 +117,12 @@ async def _warnings(connection: Connection) -> tuple[str, ...]:
         value = str(answer.rows[0][1]) if answer.rows else wanted
         if value.upper() not in (wanted, {"ON": "1", "OFF": "0"}.get(wanted, wanted)):
             found.append(f"{name} is {value}: {cost}")
+    if "audit_log" in await migrating.table_names(connection):
+        there = await connection.execute(text.filled(audit_triggers.THERE_MYSQL, audit_triggers.NAMES))
+        if there.rows[0][0] != len(audit_triggers.NAMES):
+            found.append(
+                "the triggers of audit_log are missing: the server does not refuse to change it (docs/audit.md)"
+            )
     return tuple(found)
 
 

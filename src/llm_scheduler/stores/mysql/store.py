@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 
 from llm_scheduler.domain.errors import StoreUnavailableError
+from llm_scheduler.stores import audit_triggers
 from llm_scheduler.stores.mysql import migrating
 from llm_scheduler.stores.mysql.address import parse
 from llm_scheduler.stores.mysql.blocks import IdBlocks
@@ -54,6 +55,8 @@ class MysqlStore(
     which must not wait for a large batch on a slow line; the other connections read. With a pool of two, all
     writing goes through one.
     """
+
+    _triggers_there = audit_triggers.THERE_MYSQL
 
     def __init__(self, url: str, clock: Clock, meter: Meter, *, read_url: str | None = None, pool: int = POOL) -> None:
         """Connect to nothing yet.

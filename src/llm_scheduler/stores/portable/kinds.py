@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_scheduler.domain.errors import SchedulerError
+from llm_scheduler.stores.portable.audit import append_all
 from llm_scheduler.stores.portable.record import record_all
 from llm_scheduler.stores.portable.start import start_all
 from llm_scheduler.stores.portable.submit import submit_all
@@ -36,6 +37,8 @@ KINDS: Final[Mapping[str, Callable[[Any, list[Any]], list[Any]]]] = {
     "start": start_all,
     "move": run_singly,
     "record": record_all,
+    # Last: all processes wait for its lock, so it is held briefly.
+    "audit": append_all,
 }
 
 

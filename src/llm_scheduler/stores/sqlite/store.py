@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from llm_scheduler.domain.errors import StoreUnavailableError, StoreUnusableError
-from llm_scheduler.stores import schema
+from llm_scheduler.stores import audit_triggers, schema
 from llm_scheduler.stores.portable.kinds import touch
 from llm_scheduler.stores.portable.learned import LearnedCalls
 from llm_scheduler.stores.portable.sealed import SealedCalls
@@ -48,6 +48,8 @@ class SqliteStore(
     SealedCalls,
 ):
     """The record in one file, written by one thread of one process."""
+
+    _triggers_there = audit_triggers.THERE_SQLITE
 
     def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:
         self._path, self._clock, self._meter = path, clock, meter

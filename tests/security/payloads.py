@@ -1,0 +1,93 @@
+"""What attackers write where a text is asked for."""
+
+from __future__ import annotations
+
+from typing import Final
+
+SQL: Final = (
+    "'",
+    '"',
+    "`",
+    "\\",
+    "\\'",
+    "' OR '1'='1",
+    "' OR 1=1 -- ",
+    '" OR 1=1 -- ',
+    "') OR ('1'='1",
+    "1 OR 1=1",
+    "1; DROP TABLE tasks; --",
+    "'; DELETE FROM tasks; --",
+    "'; UPDATE models SET status='paused'; --",
+    "' UNION SELECT NULL,NULL,NULL -- ",
+    "' UNION ALL SELECT username,password_hash FROM users -- ",
+    "x' AND SLEEP(5) AND 'x'='x",
+    "1 AND (SELECT 1 FROM (SELECT SLEEP(5))a)",
+    "'||(SELECT hex(randomblob(1000000000)))||'",
+    "' AND 1=LIKE('ABCDEFG',UPPER(HEX(RANDOMBLOB(500000000)))) -- ",
+    "' INTO OUTFILE '/tmp/llms-attack' -- ",
+    "LOAD_FILE('/etc/passwd')",
+    "admin'/*",
+    "%' OR '1'='1",
+    "%",
+    "_",
+    "%%%_%",
+    "\xbf' OR 1=1 -- ",
+    "?",
+    "{ids}",
+    ":1",
+    "$1",
+    "%s%n%d",
+)
+XSS: Final = (
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    '"><svg/onload=alert(1)>',
+    "javascript:alert(1)",
+    "'-alert(1)-'",
+    "</script><script>alert(1)</script>",
+    "<iframe src=javascript:alert(1)>",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "\u2028alert(1)\u2029",
+    "data:text/html,<script>alert(1)</script>",
+)
+CODE: Final = (
+    "{{7*7}}",
+    "${7*7}",
+    "#{7*7}",
+    "<%= 7*7 %>",
+    "{0.__class__.__mro__}",
+    "%(asctime)s",
+    "__import__('os').system('touch /tmp/llms-attack')",
+    "; touch /tmp/llms-attack #",
+    "$(touch /tmp/llms-attack)",
+    "`touch /tmp/llms-attack`",
+    "| cat /etc/passwd",
+    "${jndi:ldap://127.0.0.1:1/a}",
+    "*)(uid=*",
+    '=HYPERLINK("http://127.0.0.1:1","x")',
+)
+PATHS: Final = (
+    "../../../../etc/passwd",
+    "..\\..\\..\\windows\\win.ini",
+    "/etc/passwd",
+    "file:///etc/passwd",
+    "....//....//etc/passwd",
+    "%2e%2e%2fetc%2fpasswd",
+    "..%00/etc/passwd",
+)
+ODD: Final = (
+    "\r\nSet-Cookie: attacked=1",
+    "a\nlevel=critical event=forged",
+    "\x1b[2J\x1b[31mred",
+    "\u202egnp.exe",
+    "\ufeff",
+    "ﬀ Ⅷ İ ı ſ K",
+    "👩‍👩‍👧‍👦" * 20,
+    "A" * 10_000,
+    "\x7f\x01\x02",
+    "null",
+    "true",
+    "-1",
+    "9" * 400,
+)
+ALL: Final = (*SQL, *XSS, *CODE, *PATHS, *ODD)

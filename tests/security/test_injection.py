@@ -1,0 +1,140 @@
+"""Every text of every request, with what attackers write there: nothing breaks, nothing changes, text stays text."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import httpx2
+import pytest
+from tests.live import Server, server
+from tests.rig import mariadb
+from tests.security.payloads import ALL, SQL, XSS
+from tests.security.surface import GOOD, operations, shots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+OPERATIONS = operations()
+NAMES = [f"{method} {path}" for method, path, _ in OPERATIONS]
+TYPES = {"application/json", "application/problem+json", "application/x-ndjson", "text/csv", "text/plain"}
+PAGES = {"/docs", "/"}
+WITNESS = Path("/tmp/llms-attack")  # noqa: S108 - what a payload would make
+CHANGES = frozenset({"DELETE", "PATCH", "POST", "PUT"})
+
+
+class Target:
+    """A server with things that no request of ours means: they must be the same at the end."""
+
+    def __init__(self, live: Server, *, is_sqlite: bool) -> None:
+        self.live, self.is_sqlite = live, is_sqlite
+        for name in ("sentinel", GOOD["name"]):
+            self.live.add_model(name)
+        self.live.call("POST", "/api/v1/models/sentinel/pause")
+        # Id 1: the one that requests mean.
+        self.live.call("POST", "/api/v1/tasks", {"model": GOOD["name"], "input": "Hi"})
+        self.live.call("POST", "/api/v1/budgets", {"name": "sentinel", "period": "day", "limit_microusd": 10**9})
+        for number in range(5):
+            task = {"model": "sentinel", "input": f"n{number}", "metadata": {"keep": "yes"}}
+            self.live.call("POST", "/api/v1/tasks", task)
+        self.before = self.state()
+
+    def state(self) -> Any:
+        """What must not change."""
+        model = self.live.call("GET", "/api/v1/models/sentinel")
+        budget = self.live.call("GET", "/api/v1/budgets/sentinel")
+        tasks = self.live.tasks("&model=sentinel")
+        return (
+            [(task["id"], task["status"], task["priority"], task["input"], task["metadata"]) for task in tasks],
+            {name: model[name] for name in ("config", "status", "max_workers", "version", "rpm")},
+            budget["limit_microusd"],
+        )
+
+    def restore(self) -> None:
+        """The things that requests mean are there again."""
+        with contextlib.suppress(AssertionError):
+            self.live.add_model(GOOD["name"])
+        with contextlib.suppress(AssertionError):
+            self.live.call("POST", f"/api/v1/models/{GOOD['name']}/endpoints", {"name": GOOD["endpoint"]})
+        with contextlib.suppress(AssertionError):
+            budget = {"name": GOOD["budget"], "period": "day", "limit_microusd": 10**9}
+            self.live.call("POST", "/api/v1/budgets", budget)
+
+
+@pytest.fixture(scope="module", params=["sqlite", "mysql"])
+def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    settings = {"max_body_bytes": "200000"}
+    if request.param == "mysql":
+        settings["database_url"] = mariadb.shared().create("attacked")
+    WITNESS.unlink(missing_ok=True)
+    with server(tmp_path_factory.mktemp("attacked"), **settings) as live:
+        yield Target(live, is_sqlite=request.param == "sqlite")
+
+
+@pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
+def test_no_text_anywhere_breaks_out(target: Target, method: str, path: str, operation: dict[str, Any]) -> None:
+    target.restore()
+    payloads = ALL if target.is_sqlite else SQL
+    count, began = 0, time.monotonic()
+    for payload in payloads:
+        for shot in shots(method, path, operation, payload):
+            answer = send(target, shot.method, shot.url, shot.body, shot.headers)
+            count += 1
+            said = f"{shot.method} {shot.url[:200]} ({shot.where}) with {payload[:80]!r}: {answer.status_code}"
+            assert answer.status_code < 500, f"{said} {answer.text[:300]}"
+            assert answer.headers["X-Content-Type-Options"] == "nosniff", said
+            kind = answer.headers.get("Content-Type", "").partition(";")[0]
+            if answer.content and shot.url.partition("?")[0] not in PAGES:
+                assert kind in TYPES, f"{said} {kind}"
+            assert "Set-Cookie" not in answer.headers, said
+            assert "root:x:0:0" not in answer.text, said
+
+    assert count > 0
+    assert target.state() == target.before
+    assert not WITNESS.exists()
+    print(f"{count} requests in {time.monotonic() - began:.1f} s")
+
+
+def send(target: Target, method: str, url: str, body: Any, headers: dict[str, str]) -> httpx2.Response:
+    """One request, its path as it is written."""
+    return target.live.http.request(method, url, json=body, headers=headers)
+
+
+def test_what_is_stored_comes_back_as_it_was_sent(target: Target) -> None:
+    target.restore()
+    for payload in (*SQL, *XSS):
+        metadata = {"k": payload[:512]}
+        made = target.live.call(
+            "POST", "/api/v1/tasks", {"model": "sentinel", "input": payload, "metadata": metadata, "type": "chat"}
+        )
+        shown = target.live.http.get(f"/api/v1/tasks/{made['id']}")
+        found = target.live.http.get("/api/v1/tasks", params={"metadata.k": payload[:512]}).json()
+
+        assert shown.headers["Content-Type"] == "application/json"
+        assert shown.json()["metadata"] == metadata
+        assert shown.json()["input"]["messages"] == [{"role": "user", "content": payload}]
+        assert [task["id"] for task in found["items"]] == [made["id"]]
+        target.live.call("DELETE", f"/api/v1/tasks/{made['id']}", expect=409)
+        target.live.call("POST", f"/api/v1/tasks/{made['id']}/cancel")
+        target.live.http.delete(f"/api/v1/tasks/{made['id']}")
+    assert target.state() == target.before
+
+
+@pytest.mark.parametrize("payload", ["%", "_", "%%", "' OR '1'='1", "x' OR 1=1 -- ", '" OR 1=1 -- '])
+def test_a_search_takes_no_wildcards_and_no_sql(target: Target, payload: str) -> None:
+    for name in ("q", "metadata.keep", "type"):
+        found = target.live.http.get("/api/v1/tasks", params={name: payload})
+        assert found.json()["items"] == [], name
+    for action in ("cancel", "delete", "set_priority"):
+        body = {"action": action, "filter": {"q": payload}} | ({"priority": 0} if action == "set_priority" else {})
+        target.live.call("POST", "/api/v1/tasks/actions", body, expect=202)
+    assert target.state() == target.before
+
+
+def test_the_audit_log_of_all_that_holds(target: Target) -> None:
+    found = target.live.call("GET", "/api/v1/audit/verify")
+
+    assert found["ok"]
