@@ -65,12 +65,12 @@ class Connection:
         if key:
             headers["Authorization"] = f"Bearer {key}"
         if invocation.tenant_name and not is_stranger:
-            # Bytes: a name may hold letters that headers know nothing of.
-            headers["X-Tenant"] = invocation.tenant_name.encode().decode("latin-1")
+            headers["X-Tenant"] = invocation.tenant_name
         try:
             self._client = httpx2.Client(
                 base_url=self.url,
-                headers=headers,
+                # As bytes: a tenant's name may hold letters that headers know nothing of.
+                headers=[(name.encode(), value.encode()) for name, value in headers.items()],
                 auth=None if login is None else LoginAuth(self.url, login),
                 timeout=httpx2.Timeout(READ_S, connect=CONNECT_S),
                 transport=invocation.transport,
