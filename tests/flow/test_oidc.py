@@ -24,10 +24,12 @@ class Grounds:
 
     def __init__(self, live: Server, provider: OidcProvider) -> None:
         self.live, self.provider = live, provider
+        self.browsers: list[httpx2.Client] = []
 
     def browser(self) -> httpx2.Client:
         """Somebody's browser, at our server."""
-        return httpx2.Client(base_url=f"http://127.0.0.1:{self.live.port}", timeout=60)
+        self.browsers.append(httpx2.Client(base_url=f"http://127.0.0.1:{self.live.port}", timeout=60))
+        return self.browsers[-1]
 
     def sign_in(self, subject: str, browser: httpx2.Client | None = None, **claims: Any) -> httpx2.Response:
         """The whole way; the answer of the callback."""
@@ -46,8 +48,16 @@ class Grounds:
         return browser.get("/api/v1/me", headers={"Authorization": f"Bearer {token}"}).json()
 
 
+@pytest.fixture
+def grounds(shared: Grounds) -> Iterator[Grounds]:
+    yield shared
+    for browser in shared.browsers:
+        browser.close()
+    shared.browsers.clear()
+
+
 @pytest.fixture(scope="module")
-def grounds(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Grounds]:
     folder = tmp_path_factory.mktemp("oidc")
     provider = OidcProvider(folder / "provider", free_port())
     live = Server(folder / "server")
