@@ -19,7 +19,8 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
-from tests.unit.api.scene import KEY, scene
+from tests.unit.api.scene import KEY
+from tests.unit.api.signing_scene import signing_scene
 
 from llm_scheduler.api.document import printed
 
@@ -78,14 +79,14 @@ def test_every_reference_leads_somewhere() -> None:
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server with one model in a thread of its own: requests are made from outside of it."""
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str]]:
+    """A server with one model in a thread of its own, and a person's token: requests are made from outside of it."""
     ready, stop = threading.Event(), threading.Event()
     found: list[str] = []
     thread = threading.Thread(target=_serve, args=(tmp_path_factory.mktemp("openapi"), found, ready, stop), daemon=True)
     thread.start()
     assert ready.wait(20)
-    yield found[0]
+    yield found[0], found[1]
     stop.set()
     thread.join(20)
 
@@ -94,15 +95,17 @@ def _serve(folder: Path, found: list[str], ready: threading.Event, stop: threadi
     import asyncio
 
     async def run() -> None:
-        async with scene(folder) as made:
+        async with signing_scene(folder) as made:
             await made.add_model()
+            await made.add("ann")
+            token = (await made.token())["access_token"]
             config = uvicorn.Config(made.app, port=0, lifespan="off", access_log=False, log_config=None, ws="none")
             server = uvicorn.Server(config)
             serving = asyncio.create_task(server._serve())
             while not server.started:  # noqa: ASYNC110 - uvicorn does not tell
                 await asyncio.sleep(0.01)
             port = server.servers[0].sockets[0].getsockname()[1]
-            found.append(f"http://127.0.0.1:{port}")
+            found.extend((f"http://127.0.0.1:{port}", token))
             ready.set()
             await asyncio.to_thread(stop.wait)
             server.should_exit = True
@@ -118,6 +121,7 @@ def lines(_: object, value: Any) -> bytes:
 
 
 DOCUMENT = schemathesis.openapi.from_dict(KEPT).exclude(path_regex=ENDLESS)
+SIGNING = DOCUMENT.include(path_regex=r"^/api/v1/(me|auth)")
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
@@ -130,11 +134,27 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
 )
-def test_made_up_requests_find_no_fault(case: schemathesis.Case, address: str) -> None:
+def test_made_up_requests_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
     """No 5xx, and every answer has a status, a media type and a body that the document names."""
     began = time.monotonic()
 
-    answer = case.call(base_url=address, headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
+    answer = case.call(base_url=served[0], headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
 
     case.validate_response(answer, checks=CHECKS)
     assert time.monotonic() - began < 10
+
+
+@SIGNING.parametrize()
+@settings(
+    max_examples=15,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
+)
+def test_made_up_requests_of_a_person_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
+    """What asks for a person, no key: own account and sign-in."""
+    answer = case.call(base_url=served[0], headers={"Authorization": f"Bearer {served[1]}"}, timeout=30)
+
+    case.validate_response(answer, checks=CHECKS)

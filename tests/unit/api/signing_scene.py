@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import pyotp
+from pyotp.totp import TOTP
 from tests.unit.api.scene import KEY, Scene, client_of, parts_of
 
 from llm_scheduler.api.parts import AccessParts, SignInParts
@@ -153,7 +153,7 @@ def bearer(token: str) -> dict[str, str]:
 
 def code_of(secret: str, clock: MovedClock, steps: int = 0) -> str:
     """What an authenticator app shows."""
-    return pyotp.TOTP(secret).generate_otp(clock.now() // 30_000 + steps)
+    return TOTP(secret).generate_otp(clock.now() // 30_000 + steps)
 
 
 @asynccontextmanager

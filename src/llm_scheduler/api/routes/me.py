@@ -15,13 +15,13 @@ from llm_scheduler.api.schemas.sign_in import (
     ConfirmBody,
     EndedShown,
     MeShown,
-    PasswordBody,
+    OwnPasswordBody,
+    OwnUserShown,
     ProfilePatch,
     ProofBody,
-    SessionList,
+    SignInList,
     TotpBegun,
     TotpConfirmed,
-    UserShown,
     session_json,
 )
 from llm_scheduler.api.signing import device_of, signing_of
@@ -62,7 +62,7 @@ async def who(request: Request) -> Answer:
 
 @router.patch(
     _PATH,
-    **operation(Tag.ME, "Change my profile", body=ProfilePatch, answers={200: UserShown}, problems=(404, *_WRITES)),
+    **operation(Tag.ME, "Change my profile", body=ProfilePatch, answers={200: OwnUserShown}, problems=(404, *_WRITES)),
 )
 async def change(request: Request) -> Answer:
     """Set display name and address."""
@@ -79,7 +79,7 @@ async def change(request: Request) -> Answer:
     **operation(
         Tag.ME,
         "Change my password",
-        body=PasswordBody,
+        body=OwnPasswordBody,
         answers={200: EndedShown},
         problems=(404, 409, 429, *_WRITES),
     ),
@@ -87,14 +87,14 @@ async def change(request: Request) -> Answer:
 async def password(request: Request) -> Answer:
     """Take a new password. Every other sign-in ends; this one and API keys go on."""
     no_query(request)
-    body = await read_body(request, PasswordBody)
+    body = await read_body(request, OwnPasswordBody)
     principal, device = caller_of(request).principal, device_of(request)
     account = signing_of(request).own_account
     ended = await account.change_password(principal, body.current_password, body.new_password, device)
     return json_answer({"ended_sessions": ended})
 
 
-@router.get(f"{_PATH}/sessions", **operation(Tag.ME, "My sign-ins", answers={200: SessionList}, problems=(404, 503)))
+@router.get(f"{_PATH}/sessions", **operation(Tag.ME, "My sign-ins", answers={200: SignInList}, problems=(404, 503)))
 async def sessions(request: Request) -> Answer:
     """Sign-ins that are alive: from where, with what, until when."""
     no_query(request)

@@ -23,6 +23,11 @@ TokenText = Annotated[str, StringConstraints(min_length=1, max_length=256)]
 RoleName = Literal["admin", "owner", "developer", "viewer"]
 
 _LOGIN: JsonDict = {"username": "ann", "password": "correct horse battery staple", "totp": "123456"}
+_SETUP: JsonDict = {"token": "of the printed link", "username": "ann", "password": "correct horse battery staple"}
+_NEW_PASSWORD: JsonDict = {
+    "current_password": "correct horse battery staple",
+    "new_password": "four other words of mine",
+}
 
 
 class LoginBody(Body):
@@ -43,6 +48,8 @@ class LoginBody(Body):
 class RefreshBody(Body):
     """How to go on."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"tenant": "research"}]})
+
     refresh_token: TokenText | None = None
     """Of an earlier answer; null: the cookie has it."""
     tenant: TenantName | None = None
@@ -52,12 +59,16 @@ class RefreshBody(Body):
 class LogoutBody(Body):
     """Which sign-in to end."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{}]})
+
     refresh_token: TokenText | None = None
     """Of an earlier answer; null: the cookie has it."""
 
 
 class SetupBody(Body):
     """The first user."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_SETUP]})
 
     token: TokenText
     """Of the link that the server's start printed."""
@@ -68,6 +79,8 @@ class SetupBody(Body):
 
 class RotateBody(Body):
     """How to change the key that signs access tokens."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [{}, {"keep_old": False}]})
 
     keep_old: bool = Field(default=True, strict=True)
     """False: it was stolen; every access token of before stops to hold at once, refresh tokens go on."""
@@ -150,8 +163,10 @@ class ProfilePatch(Body):
     email: Annotated[str, StringConstraints(pattern=r"^[^@\s]+@[^@\s]+$", max_length=254)] | None = None
 
 
-class PasswordBody(Body):
+class OwnPasswordBody(Body):
     """A new password."""
+
+    model_config = ConfigDict(json_schema_extra={"examples": [_NEW_PASSWORD]})
 
     current_password: Password
     new_password: Password
@@ -160,18 +175,22 @@ class PasswordBody(Body):
 class ProofBody(Body):
     """Shows that it is still them."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"password": "correct horse battery staple"}]})
+
     password: Password
 
 
 class ConfirmBody(Body):
     """The first code of a new second factor."""
 
+    model_config = ConfigDict(json_schema_extra={"examples": [{"ticket": "v1.…", "code": "123456"}]})
+
     ticket: Annotated[str, StringConstraints(min_length=1, max_length=2048)]
     """Of `POST /api/v1/me/totp`."""
     code: Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 
 
-class UserShown(Shown):
+class OwnUserShown(Shown):
     """An account, as its owner sees it."""
 
     id: int
@@ -189,14 +208,14 @@ class UserShown(Shown):
     """Exact to a minute."""
 
 
-class KeyShown(Shown):
+class OwnKeyShown(Shown):
     """The API key that this request came with."""
 
     id: int
     name: str
 
 
-class PlaceShown(Shown):
+class OwnTenantShown(Shown):
     """A tenant that one may act in (`X-Tenant`)."""
 
     name: str
@@ -208,17 +227,17 @@ class MeShown(Shown):
     """Who is calling, where, and what that allows."""
 
     kind: Literal["bootstrap", "key", "user"]
-    user: UserShown | None
+    user: OwnUserShown | None
     """Null for the installation's own key."""
-    key: KeyShown | None
+    key: OwnKeyShown | None
     session_id: int | None
     tenant: str
     role: RoleName
     permissions: list[str]
-    tenants: list[PlaceShown]
+    tenants: list[OwnTenantShown]
 
 
-class SessionShown(Shown):
+class SignInShown(Shown):
     """A sign-in that is alive."""
 
     id: int
@@ -231,10 +250,10 @@ class SessionShown(Shown):
     expires_at: str
 
 
-class SessionList(Shown):
+class SignInList(Shown):
     """One's sign-ins, the one that was used last first."""
 
-    items: list[SessionShown]
+    items: list[SignInShown]
     next_cursor: str | None
 
 
