@@ -1,17 +1,20 @@
 """Sign-ins, failed attempts, signing keys and people's own accounts in the record of both engines."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from tests.contract import store_scene
-from tests.contract.store_scene import Scene
+from tests.contract.store_scene import CountingMeter, Scene, StillClock, mysql_url
 
 from llm_scheduler.domain.access import Login, Role, User
 from llm_scheduler.domain.ids import DEFAULT_TENANT, LoginId, Millis, TenantId, UserId
 from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.domain.tries import KEPT_MS
 from llm_scheduler.ports.logins import Renewal, SigningKey
+from llm_scheduler.stores.mysql import MysqlStore
 
 scene = store_scene.scene
 DAY_S = 86_400
@@ -299,3 +302,59 @@ async def test_who_was_here_is_noted_and_that_is_no_change_of_access(scene: Scen
     seen = [(await scene.store.account(one)).last_seen_at for one in ids]  # type: ignore[union-attr]
     assert seen == [scene.clock.now(), scene.clock.now(), None]
     assert await version(scene) == before
+
+
+@pytest.fixture
+async def processes(tmp_path: Path) -> AsyncIterator[list[MysqlStore]]:
+    """Several processes over one record: what they do is in no common transaction."""
+    url = mysql_url(tmp_path)
+    stores = [MysqlStore(url, StillClock(), CountingMeter()) for _ in range(4)]  # type: ignore[arg-type]
+    for store in stores:
+        await store.open()
+    yield stores
+    for store in stores:
+        await store.close()
+
+
+async def test_of_first_users_in_several_processes_at_once_there_is_one(processes: list[MysqlStore]) -> None:
+    wanted = [User(UserId(0), f"ann{number}", is_admin=True) for number in range(4)]
+
+    made = await asyncio.gather(
+        *(store.first_user(user, DEFAULT_TENANT) for store, user in zip(processes, wanted, strict=True))
+    )
+
+    assert len([user for user in made if user is not None]) == 1
+    assert len((await processes[0].access()).users) == 1
+
+
+async def test_several_processes_make_one_first_signing_key(processes: list[MysqlStore]) -> None:
+    await asyncio.gather(
+        *(
+            store.add_signing_key(SigningKey(f"kid{number}", "sealed", Millis(0)), is_first=True)
+            for number, store in enumerate(processes)
+        )
+    )
+
+    assert len(await processes[0].signing_keys()) == 1
+
+
+async def test_attempts_are_counted_together_over_several_processes(processes: list[MysqlStore]) -> None:
+    waits = await asyncio.gather(*(store.take_try({"name:a", "address:b"}) for store in processes * 5))
+
+    assert waits.count(0) == 5
+
+
+async def test_a_refresh_token_is_good_once_over_several_processes(processes: list[MysqlStore]) -> None:
+    now = (await processes[0].sign_up(person())).created_at
+    made = Login(LoginId(0), UserId(1), DEFAULT_TENANT, "a" * 64, 1, now, now, Millis(now + 10**9), "", "")
+    opened = await processes[0].open_login(made)
+    following = [Renewal(f"{number:064}", DEFAULT_TENANT, Millis(now + 10**9), "", "") for number in range(4)]
+
+    won = await asyncio.gather(
+        *(
+            store.renew_login(opened.id, 1, "a" * 64, renewal)
+            for store, renewal in zip(processes, following, strict=True)
+        )
+    )
+
+    assert won.count(True) == 1

@@ -65,9 +65,13 @@ def check_admin_password(settings: Settings) -> None:
 
 
 async def first_user(settings: Settings, port: int, signing: SignInParts | None) -> Sequence[str]:
-    """Make the user `admin` if that is wished; else, without any user, lines on how to make one."""
+    """Make the user `admin` if that is wished; else, without any user, lines on how to make one.
+
+    Also gets passwords ready to be checked.
+    """
     if signing is None:
         return ()
+    await signing.passwords.warm()
     if settings.admin_password is not None:
         device = Device(agent="LLMS_ADMIN_PASSWORD")
         made = await signing.first_user.make(ADMIN_NAME, settings.admin_password.get_secret_value(), device)

@@ -23,6 +23,10 @@ class Passwords(Protocol):
         """
         ...
 
+    async def warm(self) -> None:
+        """Prepare what the first answer about a stranger needs, so that it takes no longer than later ones."""
+        ...
+
     def close(self) -> None:
         """Let the threads end."""
         ...

@@ -41,7 +41,6 @@ LOCKS: Final = {
     money_statements.HOLD_BUDGETS: UPDATE,
     money_statements.HOLD_EVERY_BUDGET: UPDATE,
     money_statements.SELECT_HELD: SKIP,
-    logins.COUNTED: UPDATE,
 }
 INFORMING: Final = frozenset(
     {
@@ -67,6 +66,7 @@ INFORMING: Final = frozenset(
         money_statements.SELECT_LEAKED,  # held before they are settled
         money_statements.SUMS,  # under the locks of their budgets
         money_statements.SAME_PRICE,
+        logins.COUNTED,  # held by the upsert before it
         logins.KEYS_IN_USE,  # under the guard `sign_up`
         accounts.PERSON,
         accounts.USER_NAMED,  # the unique key decides when a name is taken
