@@ -25,7 +25,7 @@ NEW = "other words of Ann's"
 
 @pytest.fixture(scope="module")
 def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    with server(tmp_path_factory.mktemp("signin")) as running:
+    with server(tmp_path_factory.mktemp("signin"), admin_password=PASSWORD) as running:
         yield running
 
 
@@ -63,7 +63,15 @@ def setup_tokens(live: Server, count: int = 1) -> list[str]:
     return wait_until("the start prints a token", printed)
 
 
-def test_the_first_user_signs_in_works_and_signs_out_everywhere(live: Server, tmp_path: Path) -> None:
+@pytest.fixture
+def empty(tmp_path: Path) -> Iterator[Server]:
+    """A server without any user."""
+    with server(tmp_path / "server") as running:
+        yield running
+
+
+def test_the_first_user_signs_in_works_and_signs_out_everywhere(empty: Server, tmp_path: Path) -> None:
+    live = empty
     home, other = Home(live, tmp_path / "a"), Home(live, tmp_path / "b")
     (token,) = setup_tokens(live)
     assert "llms" in live.log.split("No user")[1]
@@ -110,7 +118,7 @@ def test_the_first_user_signs_in_works_and_signs_out_everywhere(live: Server, tm
 def test_a_sign_in_renews_itself_also_when_several_commands_run_at_once(live: Server, tmp_path: Path) -> None:
     """An access token that does not hold any more is the server's 401: each command renews, one after the other."""
     home = Home(live, tmp_path)
-    home("login", "-u", "ann", "--password-stdin", stdin=NEW)
+    home("login", "-u", "admin", "--password-stdin", stdin=PASSWORD)
     kept = home.kept()
     spoilt = kept["access_token"][:-6] + "AAAAAA"
     home.file.write_text(json.dumps({home.environ["LLMS_URL"]: {**kept, "access_token": spoilt}}))
@@ -132,7 +140,7 @@ def test_keys_that_are_given_go_before_a_sign_in_and_that_before_the_data_folder
     (tmp_path / "data" / "api-key").write_text(KEY)
     assert home.json("whoami")["kind"] == "bootstrap"
 
-    home("login", "-u", "ann", "--password-stdin", stdin=NEW)
+    home("login", "-u", "admin", "--password-stdin", stdin=PASSWORD)
 
     assert home.json("whoami")["kind"] == "user"
     assert json.loads(home("--api-key", KEY, "whoami", "--json").stdout)["kind"] == "bootstrap"
@@ -150,13 +158,12 @@ def test_the_tenant_is_given_by_option_or_environment(live: Server, tmp_path: Pa
     assert "né" in home("tasks", "list", expect=4).stderr
 
 
-def test_a_start_with_the_admins_password_makes_that_user_and_a_weak_one_stops_it(tmp_path: Path) -> None:
-    with server(tmp_path / "server", admin_password=PASSWORD) as running:
-        home = Home(running, tmp_path)
-        home("login", "-u", "admin", "--password-stdin", stdin=PASSWORD)
-        assert home.json("whoami")["user"]["is_admin"] is True
-        assert "setup#token" not in running.log
-        assert PASSWORD not in running.log
+def test_a_start_with_the_admins_password_makes_that_user_and_a_weak_one_stops_it(live: Server, tmp_path: Path) -> None:
+    home = Home(live, tmp_path)
+    home("login", "-u", "admin", "--password-stdin", stdin=PASSWORD)
+    assert home.json("whoami")["user"]["is_admin"] is True
+    assert "setup#token" not in live.log
+    assert PASSWORD not in live.log
 
     weak = Server(tmp_path / "weak", admin_password="password123")
     weak.start(is_ready=False)
@@ -167,13 +174,12 @@ def test_a_start_with_the_admins_password_makes_that_user_and_a_weak_one_stops_i
     weak.close()
 
 
-def test_a_token_of_an_earlier_start_makes_no_user(tmp_path: Path) -> None:
-    with server(tmp_path / "server") as running:
-        setup_tokens(running)
-        running.stop()
-        running.start()
-        first, second = setup_tokens(running, 2)
-        home = Home(running, tmp_path)
+def test_a_token_of_an_earlier_start_makes_no_user(empty: Server, tmp_path: Path) -> None:
+    setup_tokens(empty)
+    empty.stop()
+    empty.start()
+    first, second = setup_tokens(empty, 2)
+    home = Home(empty, tmp_path)
 
-        home("setup", "--token", first, "-u", "ann", "--password-stdin", stdin=PASSWORD, expect=4)
-        home("setup", "--token", second, "-u", "ann", "--password-stdin", stdin=PASSWORD)
+    home("setup", "--token", first, "-u", "ann", "--password-stdin", stdin=PASSWORD, expect=4)
+    home("setup", "--token", second, "-u", "ann", "--password-stdin", stdin=PASSWORD)

@@ -139,16 +139,18 @@ async def _run(settings: Settings, listener: socket.socket, *, is_sampling: bool
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, _on_signal, stopping, number)
+    port = listener.getsockname()[1]
     note = await first_model(installation.models) if is_sampling else None
+    is_worker = settings.role == "worker"
+    # Before anybody is answered: who is told that the server is ready may sign in.
+    setup = () if is_worker else await first_user(settings, port, installation.access.signing)
     watchdog = Watchdog()
     watchdog.begin()
     gc.freeze()
     serving = asyncio.create_task(server.serve(sockets=[listener]), name="http")
-    port = listener.getsockname()[1]
-    if settings.role == "worker":
+    if is_worker:
         _log.info("worker_started", probes=f"http://{settings.host}:{port}/readyz", models=settings.models or "all")
     else:
-        setup = await first_user(settings, port, installation.access.signing)
         sys.stdout.write(welcome(settings, port, installation.keys, installation.models.list(), note, setup))
     sys.stdout.flush()
     await asyncio.wait({serving, asyncio.create_task(stopping.wait())}, return_when=asyncio.FIRST_COMPLETED)
