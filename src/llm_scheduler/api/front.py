@@ -122,6 +122,23 @@ class Front:
         tenant = fields.get(b"x-tenant")
         return Knock(key, origin.address, None if tenant is None else tenant.strip().decode("utf-8", "replace"))
 
+    async def _admit(self, scope: Scope, fields: Mapping[bytes, bytes], origin: Origin, request_id: str) -> Passed:
+        """Attach the caller, who is known and within all limits; what is left of the tightest."""
+        knock = self._knock(scope, fields, origin)
+        try:
+            principal, demands = self._let_in(scope, knock, origin)
+        except UnauthorizedError:
+            # They may have signed in a moment ago, in another process.
+            if knock is None or self._signing is None or not await self._signing.late_news.came(knock.credential):
+                raise
+            principal, demands = self._let_in(scope, knock, origin)
+        passed = await self._pass(demands) if demands else FREE
+        caller = Caller(self._parts, _known(principal), request_id, origin, knock)
+        if caller.principal.user_id is not None and self._signing is not None:
+            self._signing.presence.note(caller.principal.user_id)
+        caller.attach(scope)  # pyright: ignore[reportArgumentType]
+        return passed
+
     def _let_in(self, scope: Scope, knock: Knock | None, origin: Origin) -> tuple[Principal | None, Sequence[Demand]]:
         """Who that is, None for one who does not say, and the limits that the request must pass."""
         path, limits = scope["path"], self._protection.limits

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
@@ -109,8 +110,13 @@ class ArgonPasswords:
         job = self._threads.submit(work)
         # Counted until the thread is done, not until the caller loses patience: hanging up makes no room.
         loop = asyncio.get_running_loop()
-        job.add_done_callback(lambda _: loop.call_soon_threadsafe(self._note_done))
+        job.add_done_callback(lambda _: self._tell_done(loop))
         return await asyncio.wrap_future(job)
+
+    def _tell_done(self, loop: asyncio.AbstractEventLoop) -> None:
+        """From the thread."""
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody counts any more
+            loop.call_soon_threadsafe(self._note_done)
 
     def _note_done(self) -> None:
         self._under_way -= 1

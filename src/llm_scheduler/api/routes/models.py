@@ -112,7 +112,7 @@ async def pause(request: Request) -> Answer:
     no_query(request)
     body = await read_optional_body(request, PauseBody)
     is_unhealthy = body is not None and body.is_unhealthy
-    _note_before(caller, _name(request))
+    await _note_before(caller, _name(request))
     model = await caller.parts.models.pause(_name(request), caller.tenant_id, is_unhealthy=is_unhealthy)
     return await _changed_answer(caller, model)
 
@@ -125,7 +125,7 @@ async def resume(request: Request) -> Answer:
     """Start its tasks again."""
     caller = caller_of(request)
     no_query(request)
-    _note_before(caller, _name(request))
+    await _note_before(caller, _name(request))
     return await _changed_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
 
 
@@ -138,7 +138,7 @@ async def scale(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_body(request, ScaleBody)
-    _note_before(caller, _name(request))
+    await _note_before(caller, _name(request))
     model = await caller.parts.models.scale(_name(request), caller.tenant_id, body.max_workers)
     return await _changed_answer(caller, model)
 
@@ -176,7 +176,7 @@ async def change(request: Request) -> Answer:
         numbers = {field: getattr(body.retry, field) for field in body.retry.model_fields_set}
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **numbers)
     _take_workers(changes, body)
-    _note_before(caller, name)
+    await _note_before(caller, name)
     caller.audit(given=[*body.model_fields_set, *(f"config.{field}" for field in body.config or ())])
     return await _changed_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 
@@ -189,7 +189,7 @@ async def remove(request: Request) -> Nothing:
     """Delete a model and its finished tasks. One with unfinished tasks stays: cancel them first."""
     caller = caller_of(request)
     no_query(request)
-    _note_before(caller, _name(request))
+    await _note_before(caller, _name(request))
     await caller.parts.models.remove(_name(request), caller.tenant_id)
     return Nothing()
 
@@ -216,7 +216,7 @@ async def _shown(caller: Caller, model: Model) -> dict[str, object]:
     return model_json(model, models.masked_config(model), endpoints, models.queued(model))
 
 
-def _note_before(caller: Caller, name: str) -> None:
+async def _note_before(caller: Caller, name: str) -> None:
     caller.audit(before=await _shown(caller, caller.parts.models.get(name, caller.tenant_id)))
 
 
