@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bench import scenarios
 from bench.scenarios import BY_NAME, SEEDS
+from llm_scheduler.simulation.load import CLASSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -45,8 +46,8 @@ class Row(NamedTuple):
     @classmethod
     def of(cls, one: Measures) -> Row:
         """Of a run."""
-        waits = [one.by_class[name].p99_s for name in ("high", "medium", "low")]
-        return cls(one.completion_mean_s, *waits, one.all.in_time, one.fairness.jain)
+        high, medium, low = (one.by_class[name].p99_s for name in CLASSES)
+        return cls(one.completion_mean_s, high, medium, low, one.all.in_time, one.fairness.jain)
 
     def __str__(self) -> str:
         seconds = " ".join(f"{value:7.1f}" for value in self[:4])
