@@ -103,9 +103,9 @@ async def rows_of(name: str, seed: int, strategies: Iterable[str]) -> dict[str, 
 
 async def compare(count: int) -> None:
     """Find the nearest draws of each trace, and print what they are like."""
-    drawn = sorted({*range(1, count + 1), *(seed for seeds in SEEDS.values() for seed in seeds)})
     for trace in dict.fromkeys(BY_NAME[name].trace for name in PUBLISHED):
         names = [name for name in PUBLISHED if BY_NAME[name].trace == trace]
+        drawn = sorted({*range(1, count + 1), *SEEDS_BEFORE, *SEEDS[trace]})
         found = {(name, seed): await rows_of(name, seed, PUBLISHED[name]) for name in names for seed in drawn}
         off = {
             seed: statistics.mean(
@@ -115,7 +115,7 @@ async def compare(count: int) -> None:
             )
             for seed in drawn
         }
-        nearest = sorted(off, key=lambda seed: off[seed])[:KEPT]
+        nearest = sorted(range(1, count + 1), key=lambda seed: off[seed])[:KEPT]
         print(f"\n{trace}: nearest of {count} draws {sorted(nearest)}, in bench/scenarios.py {SEEDS[trace]}")
         for seeds in (SEEDS_BEFORE, SEEDS[trace]):
             print(f"  seeds {seeds}: {statistics.mean(off[seed] for seed in seeds):.3f} away on average")
