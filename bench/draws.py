@@ -1,6 +1,6 @@
 """Which draws of a scenario are like the published one: how the seeds in bench/scenarios.py were found.
 
-Tenants' class mixes are draws, and they weigh: under strict priority the p99 wait of high on C is from 0.8 to 18 s,
+Tenants' class mixes are draws, and they weigh: under strict priority the p99 wait of high on C is from 0.8 to 24 s,
 by how much of the demand happens to be of the high class. For A, B, C and F the rows of `fifo`, `priority` and
 `tenant_first` are published, means of three seeds. Each of the first 40 draws of a trace is run under these three, and
 the three that are nearest are taken. Near: the mean of |ln(ours / published)| over the six figures of each row.
