@@ -1,7 +1,12 @@
 """Goals 4 to 8, 13 and 14 by simulation: goal, needed, reached.
 
-`python -m bench.goals [--quick] [4 5 …]`: only these goals; `--quick` takes one seed instead of three and leaves out
-the held-out parts but one. Goal 1 (real runs) is `bench.goals_real`.
+`python -m bench.goals [--quick] [4 5 …]`: only these goals; `--quick` takes one draw of each scenario instead of three
+(held out: ten). Goal 1 (real runs) is `bench.goals_real`.
+
+Held out (goal 14) is the second half of each trace with ten draws that nothing was fitted to; for goal 6 the second and
+the last third of the trace of which g3 is the first, with the same bulk at the same time as in g3. Where strict
+priority does not keep the bar of goal 4 on the same draws (nor within the leeway), no order can: the high class then
+waits for itself. Such a row is called out of reach, and counts as missed.
 """
 
 from __future__ import annotations
@@ -13,7 +18,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench import rig, scenarios
-from bench.scenarios import BY_NAME, PURE, SCENARIOS, Scenario
+from bench.scenarios import BY_NAME, PURE, SCENARIOS, SEEDS, WHOLE, Scenario
 from llm_scheduler.app.simulating import scene
 from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.scheduling.eta import Ahead, ArrivalLoad, expected_wait
@@ -27,27 +32,35 @@ if TYPE_CHECKING:
     from llm_scheduler.simulation.load import Load
     from llm_scheduler.simulation.measures import Measures
 
-WHOLE = (0.0, 1.0)
 HELD_OUT = (0.5, 1.0)
-HELD_OUT_SEED = 1_000
+HELD_OUT_THIRDS = ((1 / 3, 2 / 3), (2 / 3, 1.0))
+HELD_OUT_SEEDS = tuple(range(1_001, 1_011))
 LEEWAY = 0.05
 """Goal 14: on held-out cases a goal may be missed by so much of what it needs (or five points of a share)."""
 
 
 class Bench:
-    """Runs that several goals ask for are done once."""
+    """Runs that several goals ask for are done once. `seeds` None: each scenario's own; at most `draws` of them."""
 
-    def __init__(self, seeds: Sequence[int], part: tuple[float, float] = WHOLE) -> None:
-        self.seeds, self.part = seeds, part
+    def __init__(
+        self, draws: int | None, seeds: Sequence[int] | None = None, part: tuple[float, float] = WHOLE
+    ) -> None:
+        self.draws, self.part = draws, part
+        self._seeds = seeds
         self._done: dict[tuple[str, str, str], list[Measures]] = {}
         self.rows: list[tuple[str, str, float, float, bool]] = []
+        self.out_of_reach = 0
+
+    def seeds(self, scenario: Scenario) -> Sequence[int]:
+        """The draws of a scenario."""
+        return (self._seeds or SEEDS[scenario.trace])[: self.draws]
 
     async def of(self, scenario: Scenario, strategy: str, estimate: Estimate = Estimate.LEARNED) -> list[Measures]:
         """One for each seed."""
         key = scenario.name, strategy, estimate.value
         if key not in self._done:
             found = []
-            for seed in self.seeds:
+            for seed in self.seeds(scenario):
                 load, setting = scenarios.load_of(scenario, seed, self.part)
                 options = PURE if strategy == "shortest" else {}
                 found.append(await scenarios.run(load, setting, strategy, estimate=estimate, options=options))
@@ -74,6 +87,10 @@ def _jain(one: Measures) -> float:
     return one.fairness.jain
 
 
+def _others(one: Measures) -> float:
+    return one.others.mean_s
+
+
 async def _goal_case(name: str, strategy: str) -> Measures:
     load, setting = scenarios.goal_case(name)
     return await scenarios.run(load, setting, strategy, options=PURE if strategy == "shortest" else {})
@@ -92,7 +109,10 @@ async def goal_4(bench: Bench) -> None:
             if reached > 4.5:
                 # What no order can do better: where much of the demand is of the high class, it waits for itself.
                 least = await bench.mean(scenario, "priority", _high_p99)
-                print(f"     (strict priority on the same draws: {least:.3g} s)")
+                is_beyond = least > 4.5 * (1 + LEEWAY)
+                bench.out_of_reach += is_beyond
+                reach = "out of reach: " if is_beyond else ""
+                print(f"     ({reach}strict priority on the same draws: {least:.3g} s)")
 
 
 async def goal_5(bench: Bench) -> None:
@@ -107,16 +127,17 @@ async def goal_5(bench: Bench) -> None:
 
 
 async def goal_6(bench: Bench) -> None:
-    """Isolation under a bulk submission."""
+    """Isolation under a bulk submission. Held out: a third of C is as long as g3, and so is the bulk in it."""
+    thirds = [Bench(bench.draws, HELD_OUT_SEEDS, part) for part in HELD_OUT_THIRDS]
     for strategy, needed in (("fair", 40.0), ("wfq", 16.0), ("tenant_first", 10.0)):
         if bench.part == WHOLE:
             reached = (await _goal_case("g3", strategy)).others.mean_s
             what = f"{strategy}, others' mean wait beside a bulk, g3"
             bench.judge("6", what, reached, needed, at_most=True, unit=" s")
-        else:  # the bulk of C is three times as long as that of g3, in half the time one and a half times
-            fifo = await bench.mean(BY_NAME["C"], "fifo", lambda one: one.others.mean_s)
-            reached = await bench.mean(BY_NAME["C"], strategy, lambda one: one.others.mean_s)
+        else:
             # In proportion to fifo, as on g3: 84 s.
+            fifo = statistics.mean([await one.mean(BY_NAME["C"], "fifo", _others) for one in thirds])
+            reached = statistics.mean([await one.mean(BY_NAME["C"], strategy, _others) for one in thirds])
             what = f"{strategy}, others' mean wait of fifo's, C"
             bench.judge("6", what, reached / fifo, needed / 84, at_most=True)
 
@@ -165,9 +186,9 @@ async def goal_13(bench: Bench) -> None:
     for strategy, most, within in (("fifo", 0.15, 0.75), ("priority", 0.50, None)):
         for name in ("A", "D", "E", "F"):
             errors: list[float] = []
-            for seed in bench.seeds:
+            for seed in bench.seeds(BY_NAME[name]):
                 load, setting = scenarios.load_of(BY_NAME[name], seed, bench.part)
-                errors += await eta_errors(load, setting._replace(strategy=strategy))
+                errors += await eta_errors(load, scenarios.ruled(setting, strategy))
             if not errors:
                 continue
             what = f"{strategy}, median error of the expected wait, {BY_NAME[name]}"
@@ -207,10 +228,10 @@ GOALS: dict[str, Callable[[Bench], Awaitable[None]]] = {
 }
 
 
-async def held_out(goals: Sequence[str], seeds: Sequence[int]) -> None:
+async def held_out(goals: Sequence[str], draws: int | None) -> None:
     """Goal 14: the second half of each trace, other draws of tenants, classes and times; no parameter changed."""
     print("\n14: the same on held-out cases (second half of each trace, other seeds), within 5 points or 5 %")
-    bench = Bench(seeds, HELD_OUT)
+    bench = Bench(draws, HELD_OUT_SEEDS, HELD_OUT)
     for goal in goals:
         if goal in ("4", "5", "6", "8"):
             await GOALS[goal](bench)
@@ -221,23 +242,22 @@ async def held_out(goals: Sequence[str], seeds: Sequence[int]) -> None:
     bench.judge(
         "14", "held-out goals reached or within the leeway", 100 * sum(near) / len(near), 100, at_most=False, unit=" %"
     )
+    print(f"     ({sum(near)} of {len(near)}; {bench.out_of_reach} out of reach of any order)")
 
 
-async def measure(goals: Sequence[str], seeds: Sequence[int], *, is_held_out: bool) -> None:
-    bench = Bench(seeds)
+async def measure(goals: Sequence[str], draws: int | None, *, is_held_out: bool) -> None:
+    bench = Bench(draws)
     for goal in goals:
         if goal in GOALS:
             await GOALS[goal](bench)
     if is_held_out:
-        await held_out(
-            [goal for goal in goals if goal != "14"] or list(GOALS), [HELD_OUT_SEED + seed for seed in seeds]
-        )
+        await held_out([goal for goal in goals if goal != "14"] or list(GOALS), draws)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("goals", nargs="*", help=f"of {', '.join(GOALS)}, 14; all without")
-    parser.add_argument("--quick", action="store_true", help="one seed instead of three")
+    parser.add_argument("--quick", action="store_true", help="one draw instead of three (held out: ten)")
     given = parser.parse_args()
     goals = given.goals or [*GOALS, "14"]
     unknown = set(goals) - {*GOALS, "14"}
@@ -245,7 +265,7 @@ def main() -> None:
         parser.error(f"no goal {', '.join(sorted(unknown))} here; there are {', '.join(GOALS)}, 14")
     began = time.perf_counter()
     print(rig.machine())
-    asyncio.run(measure(goals, (1,) if given.quick else (1, 2, 3), is_held_out="14" in goals))
+    asyncio.run(measure(goals, 1 if given.quick else None, is_held_out="14" in goals))
     print(f"took {time.perf_counter() - began:.0f} s")
 
 

@@ -200,7 +200,7 @@ def one(case: str, strategy: str, base_url: str, estimate: Estimate, slower: flo
     speed = float(scenarios.case_of(case)["speed"]) / slower
     options: dict[str, Any] = PURE if strategy == "shortest" else {}
     # The stub tells no limits in headers: the configured ones are kept, as the simulation keeps them.
-    setting = setting._replace(strategy=strategy, options=options, burst_s=None)
+    setting = scenarios.ruled(setting, strategy)._replace(options=options, burst_s=None)
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         run, completion_s = runner.run(real(load, setting, speed, base_url))
     sim = asyncio.run(simulated(load, setting, speed, estimate))

@@ -161,6 +161,74 @@ async def test_a_tenant_that_was_served_much_waits_its_turn_although_it_had_noth
     assert abs(got[2] - 10) <= 1
 
 
+async def test_what_a_tenant_gets_by_urgency_counts_in_later_bands(scene: Scene) -> None:
+    """Tenant 1 had fifty urgent starts while both waited in band 5: the next fifty there are tenant 2's."""
+    await scene.open()
+    await scene.enqueue(*(task(number, band=5, tenant=1) for number in range(100)))
+    await scene.enqueue(*(task(number, band=5, tenant=2) for number in range(100, 200)))
+    await scene.enqueue(*(task(number, band=0, tenant=1) for number in range(200, 250)))
+    assert {one.tenant_id for one in await scene.claim(50)} == {1}
+
+    later = [one.tenant_id for one in await scene.claim(100)]
+
+    assert later[:50] == [2] * 50
+    assert abs(later[50:].count(TenantId(2)) - 25) <= 1
+
+
+async def test_what_a_tenant_gets_in_a_later_band_does_not_count_in_earlier_ones(scene: Scene) -> None:
+    """Its urgent tasks are not behind those of others because its other tasks took the reserve."""
+    await scene.open(rules(starve_after_ms=0))
+    await scene.enqueue(*(task(number, band=5, tenant=1) for number in range(20)))
+    await scene.enqueue(*(task(number, band=0, tenant=1 + number % 2) for number in range(100, 300)))
+    await scene.enqueue(task(999, band=9, tenant=3))
+    scene.clock.advance_ms(1_000)
+
+    got = Counter((one.tenant_id, one.task_id >= 100) for one in await scene.claim(100))
+
+    assert got == {(1, False): 10, (1, True): 45, (2, True): 45}
+
+
+async def test_what_was_had_while_nothing_waited_in_a_later_band_does_not_count_there(scene: Scene) -> None:
+    """Urgent tasks of the past are no debt of what comes today."""
+    await scene.open()
+    await scene.enqueue(*(task(number, band=5, tenant=2) for number in range(100)))
+    await scene.enqueue(*(task(number, band=0, tenant=1) for number in range(200, 250)))
+    await scene.claim(50)
+    await scene.enqueue(*(task(number, band=5, tenant=1) for number in range(300, 400)))
+
+    got = Counter(one.tenant_id for one in await scene.claim(100))
+
+    assert abs(got[TenantId(1)] - 50) <= 1
+
+
+async def test_urgency_counts_by_weight_in_later_bands(scene: Scene) -> None:
+    """Ten urgent starts of a tenant of weight 2 are five turns in band 5."""
+    await scene.open()
+    await scene.enqueue(*(task(number, band=5, tenant=1, weight=2.0) for number in range(100)))
+    await scene.enqueue(*(task(number, band=5, tenant=2) for number in range(100, 200)))
+    await scene.enqueue(*(task(number, band=0, tenant=1, weight=2.0) for number in range(200, 210)))
+    await scene.claim(10)
+
+    later = [one.tenant_id for one in await scene.claim(6)]
+
+    assert later == [2] * 5 + [1]
+
+
+async def test_a_tenant_at_its_limit_remembers_what_it_had_by_urgency(scene: Scene) -> None:
+    """Its turn that filled its last slot counts as well."""
+    await scene.open()
+    await scene.broker.set_tenant_limit(TenantId(1), 10)
+    await scene.enqueue(*(task(number, band=5, tenant=1) for number in range(100)))
+    await scene.enqueue(*(task(number, band=5, tenant=2) for number in range(100, 200)))
+    await scene.enqueue(*(task(number, band=0, tenant=1) for number in range(200, 210)))
+    await scene.claim(10)
+    await scene.broker.set_tenant_limit(TenantId(1), None)
+
+    later = [one.tenant_id for one in await scene.claim(11)]
+
+    assert later == [2] * 10 + [1]
+
+
 async def test_having_been_at_ones_own_limit_earns_no_credit(scene: Scene) -> None:
     """When its limit is lifted a tenant shares from then on; it does not take what it missed."""
     await scene.open()

@@ -335,9 +335,12 @@ class ReferenceBroker:
         self.claims[lane] = self.claims.get(lane, 0) + 1
         self.served[lane] = max(self.served.values(), default=0) + 1
         if self.rules[lane].share_rule is ShareRule.VIRTUAL_TIME:
-            start = self.share_times.get(name, 0.0)
+            start, had = self.share_times.get(name, 0.0), entry.placement.cost / entry.placement.weight
             self.band_times[(lane, name.band)] = start
-            self.share_times[name] = start + entry.placement.cost / entry.placement.weight
+            self.share_times[name] = start + had
+            for one in self.active:
+                if one._replace(band=name.band) == name and one.band > name.band:
+                    self.share_times[one] = self.share_times.get(one, 0.0) + had
         self._activate()
         return Claim(
             entry.task_id,

@@ -3,6 +3,10 @@
 Start-time fair queueing: a share's virtual time grows by cost / weight with each of its claims, and the
 one with the least goes first. A share that becomes active (its first task came, or its tenant
 has a slot free again) starts at the band's virtual time if its own lies behind: idle time is no credit.
+
+A share's claims count in the later bands too, as far as the same share of the same tenant has something waiting
+there: who gets much by urgency gets less of what is left. They do not count in earlier ones, so urgent tasks wait for
+urgent ones only.
 """
 
 from __future__ import annotations
@@ -67,6 +71,12 @@ class Band:
             self._issue(share)
         else:
             share.ticket = None
+
+    def charge(self, share: Share, cost: float) -> None:
+        """Its like in an earlier band had a turn: while it takes turns here, it has had so much here as well."""
+        if self._is_fair and share.ticket is not None:
+            share.virtual_time += cost
+            self._issue(share)
 
     def change_rule(self, share_rule: ShareRule) -> None:
         """Shares take turns by another rule from now on; the virtual times start anew."""

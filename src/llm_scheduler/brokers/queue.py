@@ -101,9 +101,16 @@ class LaneQueue:
     def pop(self, share: Share, head: Waiting) -> None:
         """Take out the head of the share whose turn it was, and give its tenant a slot."""
         share.pop(head)
-        share.tenant.started()
+        tenant = share.tenant
         _, _, _, _, cost, weight, _ = head
-        share.band.served(share, cost if weight == 1 else cost / weight)
+        had = cost if weight == 1 else cost / weight
+        if len(tenant.shares) > 1:
+            number, share_id, _ = share.key
+            for other in tenant.shares.values():
+                if other.key[0] > number and other.key[1] == share_id:
+                    other.band.charge(other, had)
+        tenant.started()
+        share.band.served(share, had)
         self._shrink(share)
 
     def set_rule(self, share_rule: ShareRule) -> None:

@@ -10,7 +10,8 @@ class ShareRule(StrEnum):
     """How shares (tenants) inside one band take turns."""
 
     VIRTUAL_TIME = "virtual_time"
-    """The share that has had least for its weight goes first (fair strategies)."""
+    """The share that has had least for its weight goes first (fair strategies), in its band and by the same share's
+    claims in earlier bands."""
     HEAD_ORDER = "head_order"
     """The share whose head comes first goes first (global strategies)."""
 
@@ -20,7 +21,7 @@ class Placement(NamedTuple):
 
     Lower `band` first, strictly; among the `share`s of a band by the lane's ShareRule; inside a
     share by (`order`, task id). `cost` divided by `weight` is what one claim adds to the share's
-    virtual time.
+    virtual time, and to that of the same share in later bands while it has tasks there.
     """
 
     band: int

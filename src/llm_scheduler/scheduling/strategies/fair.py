@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 class Fair:
     """A band for each priority; inside it tenants get capacity in proportion to their weights.
 
+    What a tenant gets by urgency counts: while it also has less urgent work, it gets less of what is left for that.
     With one tenant it is the order of `priority`.
 
     Source: Goyal, Vin, Cheng, "Start-time Fair Queueing" (1996); the tags are kept by the broker.

@@ -7,6 +7,18 @@ local AT_ONCE = 1000
 
 local session, want = ARGV[4], tonumber(ARGV[5])
 
+-- What a share has had in a band counts in the later bands too, as far as it takes turns there.
+local function charge_later(lane, band, share, cost)
+  local name, bands = sub(share, (find(share, ':', 1, true))), lane.state.bands
+  for index = #bands, 1, -1 do
+    local later = bands[index]
+    if later == band then return end
+    local same = later[1] .. name
+    local head = head_of(lane, same)
+    if head then call('ZINCRBY', tickets_of(lane, later), cost, head .. same) end
+  end
+end
+
 -- Take the head out of its share and place the share anew.
 local function pop(lane, turn, tenant)
   local band, share = turn.band, turn.share
@@ -19,7 +31,9 @@ local function pop(lane, turn, tenant)
   if lane.state.fair then
     band[3] = time
     local stop = find(turn.entry, ';', 37, true) -- a weight follows
-    time = time + (stop and cost / tonumber(sub(turn.entry, stop + 1)) or cost)
+    local had = stop and cost / tonumber(sub(turn.entry, stop + 1)) or cost
+    time = time + had
+    charge_later(lane, band, share, had) -- its tenant is not full now, so they all take turns
   end
   if following then call('ZADD', tickets, time, following .. share) end
   if limit_of(lane, tenant) then
