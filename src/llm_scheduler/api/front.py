@@ -22,6 +22,7 @@ from llm_scheduler.api.errors import (
     rate_problem,
     wrong_method,
 )
+from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
 from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
