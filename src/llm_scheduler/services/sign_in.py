@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.access import Login, Role, User, UserKind, UserState
-from llm_scheduler.domain.errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
+from llm_scheduler.domain.access_errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, LoginId, Millis
 from llm_scheduler.domain.refresh import RefreshToken, first_half, kept_of, parsed
 from llm_scheduler.domain.sign_in_errors import (

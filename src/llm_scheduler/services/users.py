@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_scheduler.domain.access import Membership, Role, User, UserKind, UserState
-from llm_scheduler.domain.errors import InvalidInputError, MemberNotFoundError, UserNotFoundError
+from llm_scheduler.domain.access_errors import MemberNotFoundError, UserNotFoundError
+from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import UserId
 from llm_scheduler.domain.people import is_service_username, service_username
 

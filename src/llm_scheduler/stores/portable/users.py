@@ -10,7 +10,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_scheduler.domain.access import UserState
-from llm_scheduler.domain.errors import LastAdminError, TenantNotFoundError, UsernameTakenError, UserNotFoundError
+from llm_scheduler.domain.access_errors import (
+    LastAdminError,
+    TenantNotFoundError,
+    UsernameTakenError,
+    UserNotFoundError,
+)
 from llm_scheduler.domain.ids import KeyId, LoginId, UserId
 from llm_scheduler.stores.access_rows import MEMBERSHIP_COLUMNS, USER_COLUMNS, user_of, user_row
 from llm_scheduler.stores.portable.access_version import access_changed, also_changed
