@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from tests.flow.permission_world import login_id_of
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -46,6 +48,10 @@ class Row(NamedTuple):
     """Administrators in the installation's own tenant are shown all tenants together."""
     foreign_says: str = ""
     """Stands in the answer about a foreign thing, where that is no error."""
+    but: tuple[str, int] = ("", 0)
+    """Those who may call it, and get another answer about a thing of their own tenant, for it is somebody else's."""
+    ends_sign_in: bool = False
+    """The caller's."""
 
 
 def plain(path: str, body: Any = None, media: str = "application/json") -> Callable[[World, str], Awaitable[Asked]]:
@@ -226,13 +232,47 @@ async def new_service(world: World, tenant: str) -> Asked:
     return Asked("/api/v1/service-accounts", {"name": world.name(tenant)})
 
 
+def about_key(suffix: str = "", body: Any = None) -> Callable[[World, str], Awaitable[Asked]]:
+    """A key of the tenant's owner."""
+
+    async def make(world: World, tenant: str) -> Asked:
+        asked = {"name": world.name(tenant), "user": f"owner-{tenant}"}
+        made = await world.made(world.root(tenant), "/api/v1/api-keys", asked)
+        return Asked(f"/api/v1/api-keys/{made['id']}{suffix}", body)
+
+    return make
+
+
+async def new_key(world: World, tenant: str) -> Asked:
+    return Asked("/api/v1/api-keys", {"name": world.name(tenant)})
+
+
+async def new_key_of_the_owner(world: World, tenant: str) -> Asked:
+    return Asked("/api/v1/api-keys", {"name": world.name(tenant), "user": f"owner-{tenant}"})
+
+
+async def anothers_sign_in(world: World, tenant: str) -> Asked:
+    name = world.name(tenant)
+    await world.user(name)
+    await world.made(world.root(tenant), f"/api/v1/members/{name}", {"role": "viewer"}, "PUT")
+    who = await world.signed_in(name, tenant)
+    return Asked(f"/api/v1/me/sessions/{login_id_of(who.user_id)}")
+
+
 TASK = {"model": "shared", "input": "Hi", "run_at": FAR_OFF}
+SIGNER = {"username": "signer", "password": "four words of a signer"}
+SETUP = {"token": "x", "username": "first", "password": "four words of a first"}
+PASSWORDS = {"current_password": "x", "new_password": "four new words of mine"}
 NOTHING = {"action": "cancel", "filter": {"q": "nothing-at-all"}}
 
 ROWS = (
     # Tasks
     Row("POST", "/api/v1/tasks", "BAOD", 201, plain("/api/v1/tasks", TASK)),
     Row("GET", "/api/v1/tasks", "BAODVK", 200, plain("/api/v1/tasks")),
+    Row("GET", "/api/v1/tasks/export", "BAODVK", 200, plain("/api/v1/tasks/export")),
+    Row("GET", "/api/v1/tasks/export", "BAODVK", 200, plain("/api/v1/tasks/export?format=ndjson")),
+    # Searching in payloads takes the permission to read them.
+    Row("GET", "/api/v1/tasks/export", "BAOD", 200, plain("/api/v1/tasks/export?q=nothing-at-all")),
     Row("GET", "/api/v1/tasks/counts", "BAODVK", 200, plain("/api/v1/tasks/counts")),
     Row("POST", "/api/v1/tasks/bulk", "BAOD", 201, plain("/api/v1/tasks/bulk", [TASK])),
     Row("POST", "/api/v1/tasks/actions", "BAOD", 202, plain("/api/v1/tasks/actions", NOTHING)),
@@ -329,6 +369,8 @@ ROWS = (
     Row("GET", "/api/v1/stats/usage", "BAODV", 200, plain("/api/v1/stats/usage"), is_whole=True),
     Row("GET", "/api/v1/stats/usage", "BA", 200, plain("/api/v1/stats/usage?group_by=tenant"), is_system=True),
     Row("GET", "/api/v1/stats/history", "BA", 200, plain("/api/v1/stats/history"), is_system=True),
+    Row("GET", "/api/v1/stats/series", "BAODV", 200, plain("/api/v1/stats/series")),
+    Row("GET", "/api/v1/stats/errors", "BAODV", 200, plain("/api/v1/stats/errors")),
     Row("GET", "/api/v1/workers", "BAODV", 200, plain("/api/v1/workers")),
     # Access
     Row("GET", "/api/v1/tenant", "BAODV", 200, plain("/api/v1/tenant")),
@@ -357,6 +399,56 @@ ROWS = (
     Row("GET", "/api/v1/service-accounts", "BAO", 200, plain("/api/v1/service-accounts")),
     Row("POST", "/api/v1/service-accounts", "BAO", 201, new_service),
     Row("DELETE", "/api/v1/service-accounts/{account}", "BAO", 204, service, 404),
+    # API keys: of one's own; an owner sees and ends those of others, and makes none of them
+    Row("POST", "/api/v1/api-keys", "BAODV", 201, new_key, but=("B", 422)),
+    Row("POST", "/api/v1/api-keys", "BAO", 201, new_key_of_the_owner),
+    Row("GET", "/api/v1/api-keys", "BAODV", 200, plain("/api/v1/api-keys")),
+    Row("GET", "/api/v1/api-keys", "BAO", 200, plain("/api/v1/api-keys?all=true")),
+    Row("GET", "/api/v1/api-keys/{key_id}", "BAODV", 200, about_key(), 404, but=("DV", 404)),
+    Row("PATCH", "/api/v1/api-keys/{key_id}", "BAODV", 200, about_key("", {"rpm": 5}), 404, but=("DV", 404)),
+    Row("DELETE", "/api/v1/api-keys/{key_id}", "BAODV", 204, about_key(), 404, but=("DV", 404)),
+    Row("POST", "/api/v1/api-keys/{key_id}/renew", "BAODV", 201, about_key("/renew"), 404, but=("DV", 404)),
+    # Signing in: open to all, and no way around a password
+    Row("GET", "/api/v1/auth/providers", "-", 200, plain("/api/v1/auth/providers")),
+    Row("POST", "/api/v1/auth/setup", "-", 409, plain("/api/v1/auth/setup", SETUP)),
+    Row("POST", "/api/v1/auth/login", "-", 200, plain("/api/v1/auth/login", SIGNER | {"cookie": False})),
+    Row("POST", "/api/v1/auth/refresh", "-", 401, plain("/api/v1/auth/refresh", {"refresh_token": "r.1.2.x"})),
+    Row("POST", "/api/v1/auth/logout", "-", 204, plain("/api/v1/auth/logout", {"refresh_token": "r.1.2.x"})),
+    Row("GET", "/api/v1/auth/oidc/start", "-", 404, plain("/api/v1/auth/oidc/start")),
+    Row("GET", "/api/v1/auth/oidc/callback", "-", 404, plain("/api/v1/auth/oidc/callback?state=x&code=y")),
+    Row("POST", "/api/v1/auth/signing-keys/rotate", "BA", 200, plain("/api/v1/auth/signing-keys/rotate", {})),
+    Row(
+        "POST",
+        "/api/v1/auth/logout-everywhere",
+        "AODV",
+        200,
+        plain("/api/v1/auth/logout-everywhere"),
+        ends_sign_in=True,
+    ),
+    # Own account: people who are signed in. These have no password here, so that there is none to change.
+    Row("GET", "/api/v1/me", "BAODV", 200, plain("/api/v1/me"), is_whole=True),
+    Row("PATCH", "/api/v1/me", "AODV", 200, plain("/api/v1/me", {"display_name": "New"})),
+    Row("POST", "/api/v1/me/password", "AODV", 409, plain("/api/v1/me/password", PASSWORDS)),
+    Row("GET", "/api/v1/me/sessions", "AODV", 200, plain("/api/v1/me/sessions")),
+    Row("DELETE", "/api/v1/me/sessions/{login_id}", "AODV", 404, anothers_sign_in, 404),
+    Row("POST", "/api/v1/me/totp", "AODV", 409, plain("/api/v1/me/totp", {"password": "x"})),
+    Row(
+        "POST",
+        "/api/v1/me/totp/confirm",
+        "AODV",
+        422,
+        plain("/api/v1/me/totp/confirm", {"ticket": "x", "code": "123456"}),
+    ),
+    # Without a body: each wrong password would make the next one wait.
+    Row("DELETE", "/api/v1/me/totp", "BAODV", 422, plain("/api/v1/me/totp", {})),
+    # The installation, and what was done
+    Row("GET", "/api/v1/system/network", "BA", 200, plain("/api/v1/system/network"), is_system=True),
+    Row("GET", "/api/v1/system/secrets", "BA", 200, plain("/api/v1/system/secrets"), is_system=True),
+    Row("GET", "/api/v1/system/secrets/rotate", "BA", 200, plain("/api/v1/system/secrets/rotate"), is_system=True),
+    Row("POST", "/api/v1/system/secrets/rotate", "BA", 202, plain("/api/v1/system/secrets/rotate"), is_system=True),
+    Row("GET", "/api/v1/audit", "BAO", 200, plain("/api/v1/audit?limit=500"), is_whole=True),
+    Row("GET", "/api/v1/audit/export", "BAO", 200, plain("/api/v1/audit/export"), is_whole=True),
+    Row("GET", "/api/v1/audit/verify", "BA", 200, plain("/api/v1/audit/verify?last=10"), is_system=True),
     # The process
     Row("GET", "/metrics", "BA", 200, plain("/metrics"), is_system=True),
     Row("GET", "/healthz", "-", 200, plain("/healthz")),
@@ -364,4 +456,8 @@ ROWS = (
     Row("GET", "/api/v1/openapi.json", "-", 200, plain("/api/v1/openapi.json")),
     Row("GET", "/docs", "-", 200, plain("/docs")),
     Row("GET", "/", "-", 200, plain("/")),
+    Row("GET", "/static/docs.css", "-", 200, plain("/static/docs.css")),
+    Row("GET", "/static/docs.js", "-", 200, plain("/static/docs.js")),
+    Row("GET", "/static/landing.css", "-", 200, plain("/static/landing.css")),
+    Row("GET", "/static/landing.js", "-", 200, plain("/static/landing.js")),
 )

@@ -16,22 +16,27 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.inside import inside
 
 from llm_scheduler.domain.access import ApiKey, Login, Permission
-from llm_scheduler.domain.ids import KeyId, LoginId, Millis, TenantId, UserId
+from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, LoginId, Millis, TenantId, UserId
 from llm_scheduler.ports.tokens import Claims
 from llm_scheduler.services.door import Door
 from llm_scheduler.stores.access_rows import KEY_COLUMNS, LOGIN_COLUMNS, key_row, login_row
+from llm_scheduler.stores.portable.access_version import access_changed
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, MutableMapping
     from pathlib import Path
 
     from llm_scheduler.app.installation import Installation
+    from llm_scheduler.services.directory import Directory
+    from llm_scheduler.stores.portable.access import Transaction
 
 BOOTSTRAP = "bootstrap-key-0123456789"
 FAR = "203.0.113.9"
 TENANTS = ("default", "acme", "bolt")
 ROLES = ("owner", "developer", "viewer")
 _NEVER = Millis(2**52)
+_BEYOND = 10**9
+"""Ids of rows that these tests write begin here: the program's own never meet them."""
 
 
 class Who(NamedTuple):
@@ -39,6 +44,11 @@ class Who(NamedTuple):
 
     credential: str | None
     tenant: str | None = None
+
+    @property
+    def user_id(self) -> UserId:
+        """Whose token it is."""
+        return UserId(int((self.credential or "").split(".")[1]))
 
 
 class Heard(NamedTuple):
@@ -52,14 +62,27 @@ class Heard(NamedTuple):
         return json.loads(self.text)
 
 
+def login_id_of(user_id: UserId) -> LoginId:
+    """Of a user's only sign-in."""
+    return LoginId(_BEYOND + user_id)
+
+
 class TestTokens:
-    """`t.USER.TENANT`, by ids: each user's sign-in has the user's id."""
+    """`t.USER.TENANT`, by ids: each user has one sign-in, and the token is as new as the account."""
 
     __test__ = False
 
+    def __init__(self, directory: Directory) -> None:
+        self._directory = directory
+
     def read(self, token: str) -> Claims | None:
-        _, user_id, tenant_id = token.split(".")
-        return Claims(UserId(int(user_id)), TenantId(int(tenant_id)), LoginId(int(user_id)), 0)
+        parts = token.split(".")
+        if len(parts) != 3 or parts[0] != "t":
+            return None
+        user_id = UserId(int(parts[1]))
+        user = self._directory.user(user_id)
+        epoch = 0 if user is None else user.epoch
+        return Claims(user_id, TenantId(int(parts[2])), login_id_of(user_id), epoch)
 
 
 class World:
@@ -67,7 +90,9 @@ class World:
 
     def __init__(self, installation: Installation) -> None:
         access = installation.access
-        door = Door(BOOTSTRAP, access.directory, installation.catalogue, installation.clock, TestTokens())
+        door = Door(
+            BOOTSTRAP, access.directory, installation.catalogue, installation.clock, TestTokens(access.directory)
+        )
         installation.access = replace(access, door=door)
         self.installation, self.app = installation, installation.api()
         self._numbers = itertools.count(1)
@@ -89,10 +114,16 @@ class World:
         found = self.installation.catalogue.tenant_named(tenant)
         assert user is not None
         assert found is not None
-        if self.installation.access.directory.login(LoginId(user.id)) is None:
-            login = Login(LoginId(user.id), user.id, found.id, "h" * 64, 0, Millis(0), Millis(0), _NEVER, "", "")
-            await self._write("logins", LOGIN_COLUMNS, login_row(login))
-        return Who(f"t.{user.id}.{found.id}", named)
+        who = Who(f"t.{user.id}.{found.id}", named)
+        if self.installation.access.directory.login(login_id_of(user.id)) is None:
+            await self.sign_in_again(who)
+        return who
+
+    async def sign_in_again(self, who: Who) -> None:
+        """Make a sign-in of that token's, or bring back one that is over."""
+        now = self.installation.clock.now()
+        login = Login(login_id_of(who.user_id), who.user_id, DEFAULT_TENANT, "h" * 64, 0, now, now, _NEVER, "", "")
+        await self._write("logins", LOGIN_COLUMNS, login_row(login))
 
     async def key(self, username: str, tenant: str, *scopes: Permission, **limits: Any) -> Who:
         """An API key of somebody there."""
@@ -103,7 +134,7 @@ class World:
         number = next(self._numbers)
         text = f"llms_test_{number}"
         hashed = hashlib.sha256(text.encode()).hexdigest()
-        key = ApiKey(KeyId(number), found.id, user.id, text, text[:8], hashed, frozenset(scopes) or None)
+        key = ApiKey(KeyId(_BEYOND + number), found.id, user.id, text, text[:8], hashed, frozenset(scopes) or None)
         if limits:
             key = replace(key, limits=replace(key.limits, **limits))
         await self._write("api_keys", KEY_COLUMNS, key_row(key))
@@ -111,7 +142,12 @@ class World:
 
     async def _write(self, table: str, columns: tuple[str, ...], row: tuple[object, ...]) -> None:
         store: Any = self.installation.store
-        await store._write(lambda transaction: transaction.insert(table, columns, [row]))
+
+        def write(transaction: Transaction) -> None:
+            transaction.upsert(table, columns, columns[1:], [row])
+            access_changed(transaction)
+
+        await store._write(write)
         await self.installation.access.directory.load()
 
     async def made(self, who: Who, path: str, body: Any, method: str = "POST") -> Any:

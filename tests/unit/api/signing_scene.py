@@ -120,9 +120,8 @@ class SigningScene(Scene):
 
     async def set_state(self, user_id: UserId, state: UserState) -> None:
         """As an administrator would."""
-        await self.parts.store._write(  # type: ignore[attr-defined]  # whoever has a move for it is another's part
-            lambda move: move.run("UPDATE users SET state = ? WHERE id = ?", (state.value, user_id))
-        )
+        is_over = state is UserState.DISABLED
+        await self.parts.store.change_user(user_id, {"state": state}, ends_logins=is_over)
         await self.parts.access.directory.load()
 
     async def login(
