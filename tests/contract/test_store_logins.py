@@ -358,3 +358,16 @@ async def test_a_refresh_token_is_good_once_over_several_processes(processes: li
     )
 
     assert won.count(True) == 1
+
+
+async def test_a_new_signing_key_has_everybody_read_everything(scene: Scene) -> None:
+    """Keys are taken over with the rest, and only then: a step that names something would hide them."""
+    before = await version(scene)
+
+    await scene.store.add_signing_key(SigningKey("k1", "sealed", scene.clock.now()))
+    assert await scene.store.access_since(before) is None
+
+    await scene.store.add_signing_key(SigningKey("k2", "sealed", scene.clock.now()))
+    between = await version(scene)
+    assert await scene.store.drop_signing_keys(Millis(scene.clock.now() + 1)) == 1
+    assert await scene.store.access_since(between) is None

@@ -7,7 +7,7 @@ import pytest
 from tests.contract import store_scene
 from tests.contract.store_scene import NOON, Scene
 
-from llm_scheduler.domain.access import Membership, Role, User, UserKind, UserState
+from llm_scheduler.domain.access import ApiKey, Login, Membership, Role, User, UserKind, UserState
 from llm_scheduler.domain.access_errors import (
     LastAdminError,
     TenantNameTakenError,
@@ -15,11 +15,12 @@ from llm_scheduler.domain.access_errors import (
     UsernameTakenError,
     UserNotFoundError,
 )
-from llm_scheduler.domain.ids import DEFAULT_TENANT, ModelId, TenantId, UserId
+from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, LoginId, Millis, ModelId, TenantId, UserId
 from llm_scheduler.domain.model import Model
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.tenant import Quotas, StorePayloads, Tenant, TenantState
 from llm_scheduler.ports.learned import Sums
+from llm_scheduler.services.directory import Directory
 
 scene = store_scene.scene
 
@@ -245,3 +246,63 @@ async def test_what_runs_holds_a_removal_up(scene: Scene) -> None:
     assert (await erased(scene, acme.id))[-1] == (0, [], False, True)
     await scene.complete(started)
     assert (await erased(scene, acme.id))[-1][2]
+
+
+async def test_whoever_follows_step_by_step_knows_as_much_as_who_reads_everything(scene: Scene) -> None:
+    """No sign-in, user or membership has everybody read everything; and nothing that ended stays in memory."""
+    store = scene.store
+    boss = await store.add_user(user("boss", is_admin=True))
+    following = Directory(store)
+    await following.load()
+
+    async def caught_up() -> Directory:
+        changes = await store.access_since(following.version)
+        assert changes is not None, "everything is read again"
+        await following.load()
+        return following
+
+    ann = await store.add_user(user("ann"), Membership(UserId(0), DEFAULT_TENANT, Role.OWNER))
+    bob = await store.sign_up(user("bob", subject="test|bob"))
+    await store.follow_groups(bob.id, {DEFAULT_TENANT: Role.VIEWER}, is_admin=False)
+    await store.set_member(DEFAULT_TENANT, ann.id, Role.VIEWER)
+    await store.change_account(bob.id, {"display_name": "Bob"})
+    logins = [await store.open_login(login_of(scene, one.id)) for one in (ann, ann, bob, bob, boss)]
+    keys = [await store.add_api_key(key_of(one.id)) for one in (ann, bob, boss)]
+    assert_alike(await caught_up(), await whole(scene))
+
+    await store.end_logins(ann.id, only=logins[0].id)
+    assert (await caught_up()).login(logins[0].id) is None
+    await store.end_everything(bob.id)
+    known = await caught_up()
+    assert (known.logins(bob.id), known.user(bob.id)) == ([], await store.account(bob.id))
+    await store.remove_member(DEFAULT_TENANT, bob.id)
+    assert (await caught_up()).key(keys[1].id) is None
+    await store.change_user(ann.id, {"state": UserState.DISABLED}, ends_logins=True)
+    assert (await caught_up()).logins(ann.id) == []
+    await store.remove_user(ann.id)
+    known = await caught_up()
+    assert (known.user(ann.id), known.keys_of(ann.id), known.memberships(ann.id)) == (None, [], [])
+    assert_alike(known, await whole(scene))
+
+
+def login_of(scene: Scene, user_id: UserId) -> Login:
+    now = scene.clock.now()
+    until = Millis(now + 86_400_000)
+    return Login(LoginId(0), user_id, DEFAULT_TENANT, "a" * 64, 1, now, now, until, "192.0.2.1", "browser")
+
+
+def key_of(user_id: UserId) -> ApiKey:
+    return ApiKey(KeyId(0), DEFAULT_TENANT, user_id, "key", "llms_x", f"{user_id:064}")
+
+
+async def whole(scene: Scene) -> Directory:
+    fresh = Directory(scene.store)
+    await fresh.load()
+    return fresh
+
+
+def assert_alike(one: Directory, other: Directory) -> None:
+    assert (one.version, one.users()) == (other.version, other.users())
+    assert one.members(DEFAULT_TENANT) == other.members(DEFAULT_TENANT)
+    assert one.keys(DEFAULT_TENANT) == other.keys(DEFAULT_TENANT)
+    assert [one.logins(user.id) for user in one.users()] == [other.logins(user.id) for user in other.users()]

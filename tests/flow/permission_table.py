@@ -46,6 +46,8 @@ class Row(NamedTuple):
     """It is about all tenants: others' names may be read in it."""
     is_whole: bool = False
     """Administrators in the installation's own tenant are shown all tenants together."""
+    names_all_to: str = ""
+    """They may act in every tenant, and are told which there are."""
     foreign_says: str = ""
     """Stands in the answer about a foreign thing, where that is no error."""
     but: tuple[str, int] = ("", 0)
@@ -426,7 +428,7 @@ ROWS = (
         ends_sign_in=True,
     ),
     # Own account: people who are signed in. These have no password here, so that there is none to change.
-    Row("GET", "/api/v1/me", "BAODV", 200, plain("/api/v1/me"), is_whole=True),
+    Row("GET", "/api/v1/me", "BAODVK", 200, plain("/api/v1/me"), names_all_to="BA"),
     Row("PATCH", "/api/v1/me", "AODV", 200, plain("/api/v1/me", {"display_name": "New"})),
     Row("POST", "/api/v1/me/password", "AODV", 409, plain("/api/v1/me/password", PASSWORDS)),
     Row("GET", "/api/v1/me/sessions", "AODV", 200, plain("/api/v1/me/sessions")),
@@ -440,7 +442,7 @@ ROWS = (
         plain("/api/v1/me/totp/confirm", {"ticket": "x", "code": "123456"}),
     ),
     # Without a body: each wrong password would make the next one wait.
-    Row("DELETE", "/api/v1/me/totp", "BAODV", 422, plain("/api/v1/me/totp", {})),
+    Row("DELETE", "/api/v1/me/totp", "BAODVK", 422, plain("/api/v1/me/totp", {})),
     # The installation, and what was done
     Row("GET", "/api/v1/system/network", "BA", 200, plain("/api/v1/system/network"), is_system=True),
     Row("GET", "/api/v1/system/secrets", "BA", 200, plain("/api/v1/system/secrets"), is_system=True),

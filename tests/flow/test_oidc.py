@@ -217,3 +217,12 @@ def test_a_provider_that_is_away_is_503_and_passwords_still_work(grounds: Ground
     assert (answer.status_code, answer.json()["code"]) == (503, "oidc_unavailable")
     assert "Retry-After" in answer.headers
     assert password.status_code == 401
+
+
+def test_nobody_gets_the_name_of_a_service_account_and_others_get_one_that_will_do(grounds: Grounds) -> None:
+    refused = grounds.sign_in("s-svc", preferred_username="SVC.1.ci", groups=["staff"])
+    browser = grounds.browser()
+    grounds.sign_in("s-odd", browser, preferred_username="..Zoë+Work@example.org", groups=["staff"])
+
+    assert (refused.status_code, refused.json()["code"]) == (401, "oidc_refused")
+    assert grounds.me(browser)["user"]["username"] == "zo-work@example.org"

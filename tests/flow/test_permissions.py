@@ -6,6 +6,8 @@ What is expected stands in `permission_table`; a route that is missing there fai
 from __future__ import annotations
 
 import itertools
+import json
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,8 @@ from llm_scheduler.domain.access import Permission
 if TYPE_CHECKING:
     from pathlib import Path
 
+ATTEMPT = re.compile(r'"outcome": ?"(failed|refused)"')
+"""In the audit log: who tried something is told with the name that they tried."""
 LETTERS = {"O": "owner", "D": "developer", "V": "viewer"}
 
 
@@ -97,7 +101,9 @@ class Walk:
             self.wrong.append(f"{where}: {heard.status}, not {wanted}; {heard.text[:200]}")
         if thing == "foreign" and heard.status < 300 and row.foreign_says not in heard.text.replace(" ", ""):
             self.wrong.append(f"{where}: {heard.text[:200]}")
-        is_whole = row.is_system or (row.is_whole and acting == "default" and who[0] in "AB")
+        is_whole = (
+            row.is_system or who[0] in row.names_all_to or (row.is_whole and acting == "default" and who[0] in "AB")
+        )
         leak = None if is_whole or heard.status >= 300 else leaked(acting, heard.text)
         if leak:
             self.wrong.append(f"{where}: says {leak}")
@@ -111,8 +117,16 @@ class Walk:
         return self._things[row, owner]
 
 
+def _pieces(text: str) -> list[str]:
+    """Entries one by one, of a list or of lines."""
+    if text.startswith('{"items":'):
+        return [json.dumps(one) for one in json.loads(text)["items"]]
+    return text.splitlines()
+
+
 def leaked(acting: str, text: str) -> str | None:
     """Names and configs of other tenants that stand in an answer which is about one."""
+    text = "\n".join(line for line in _pieces(text) if not ATTEMPT.search(line))
     others = [f"of-{tenant}-" for tenant in TENANTS if tenant not in (acting, "default")]
     if acting != "default":
         others += ["of-default-config", "of-default-input"]

@@ -24,7 +24,7 @@ from llm_scheduler.api.errors import (
 )
 from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
-from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
+from llm_scheduler.api.protection import FILES, HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
 from llm_scheduler.domain.access_errors import RateLimitedError, UnauthorizedError
 from llm_scheduler.domain.errors import SchedulerError
@@ -148,7 +148,12 @@ class Front:
             if path == METRICS_PATH and origin.is_local:
                 return administrator(), NO_DEMANDS
             principal = NOBODY if self._is_open(scope) else None
-            if limits is None or path in HEALTH_PATHS or self._app.file_for(scope) is not None:
+            if (
+                limits is None
+                or path in HEALTH_PATHS
+                or path.startswith(FILES)
+                or self._app.file_for(scope) is not None
+            ):
                 return principal, NO_DEMANDS
             return principal, limits.of_nobody(origin.address)
         if limits is None:

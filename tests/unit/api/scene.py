@@ -88,7 +88,12 @@ class PlainPasswords:
 
 
 def access_of(
-    store: SqliteStore, catalogue: Catalogue, models: Models, broker: MemoryBroker, vault: AesVault
+    store: SqliteStore,
+    catalogue: Catalogue,
+    models: Models,
+    broker: MemoryBroker,
+    vault: AesVault,
+    meter: PrometheusMeter | None = None,
 ) -> AccessParts:
     """Services over the record, behind a door that knows two keys."""
     directory = Directory(store)
@@ -98,7 +103,7 @@ def access_of(
         tenants=Tenants(store, catalogue, directory, models, broker),
         users=Users(store, directory, models, PlainPasswords()),
         api_keys=ApiKeys(store, directory, SystemClock(), drawn),
-        audit=Audit(store, SystemClock(), PrometheusMeter()),
+        audit=Audit(store, SystemClock(), meter or PrometheusMeter()),
         rotation=Rotation(store, vault, SystemClock(), models.renew),
     )
 
@@ -143,7 +148,7 @@ async def parts_of(folder: Path, limits: Limits | None = None, **changes: Any) -
         explaining=Explaining(store, broker, catalogue, clock, lambda *_: 0.0, lambda _: 0.0),
         forecasts=Forecasts(catalogue, broker, budgets, prices, clock),
         version="0.0.0",
-        access=access_of(store, catalogue, models, broker, vault),
+        access=access_of(store, catalogue, models, broker, vault, meter),
         readiness=readiness,
         metrics=meter.render,
         parse_filter=parse,

@@ -1,8 +1,13 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from tests.unit.api.scene import OTHER_KEY, OTHER_TENANT
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.domain.tenant import Tenant
+from llm_scheduler.providers.local import LocalKind
 from llm_scheduler.providers.openai import OpenAIKind
 
 if TYPE_CHECKING:
@@ -93,3 +98,29 @@ async def test_secrets_come_back_masked_and_survive_being_sent_back(api: Scene) 
     assert SECRET not in made.text + changed.text
     model = api.parts.models.get("o", DEFAULT_TENANT)
     assert api.parts.models.plain_config(model)["api_key"] == SECRET
+
+
+@pytest.mark.parametrize(
+    ("kind", "config"),
+    [("local", {}), ("local", {"model_path": "/etc/passwd"}), ("scripted", {"ledger": "/srv/ledger"})],
+)
+async def test_only_the_installations_own_tenant_reaches_into_the_server(
+    api: Scene, kind: str, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(api.parts.catalogue, "kinds", {**api.parts.catalogue.kinds, "local": LocalKind()})
+    await api.parts.store.save_tenant(Tenant(OTHER_TENANT, "other"))
+    await api.parts.models.load()
+    plain = {"name": "plain", "type": "scripted"}
+    async with api.client(key=OTHER_KEY) as others:
+        made = await others.post("/api/v1/models", json={"name": "n", "type": kind, "config": config})
+        assert (await others.post("/api/v1/models", json=plain)).status_code == 201
+        if kind == "scripted":
+            changed = await others.patch("/api/v1/models/plain", json={"config": config})
+            way = {"name": "e", "config": config}
+            added = await others.post("/api/v1/models/plain/endpoints", json=way)
+            assert [one.json()["code"] for one in (changed, added)] == ["server_model"] * 2
+        assert [one["name"] for one in (await others.get("/api/v1/models")).json()["items"] if one["name"] == "n"] == []
+    own = await api.http.post("/api/v1/models", json={"name": "n", "type": kind, "config": config})
+
+    assert (made.status_code, made.json()["code"]) == (403, "server_model")
+    assert own.json().get("code") != "server_model"

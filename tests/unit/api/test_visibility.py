@@ -103,6 +103,11 @@ async def test_no_route_at_all_tells_a_payload(api: Scene, key: str) -> None:
         "endpoint": "a",
         "budget": "b",
         "price_id": "1",
+        "tenant": "default",
+        "username": "nobody",
+        "account": "nobody",
+        "key_id": "1",
+        "login_id": "1",
     }
     bodies: dict[str, Any] = {
         "/api/v1/tasks": {"model": "m", "input": f"a second {PLANTED}"},
