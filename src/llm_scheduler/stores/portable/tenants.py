@@ -14,7 +14,7 @@ from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.people import Erased
 from llm_scheduler.stores.portable import moves
 from llm_scheduler.stores.portable.access_version import access_changed
-from llm_scheduler.stores.portable.users import DROP_USER, IDS
+from llm_scheduler.stores.portable.users import DROP_USER
 from llm_scheduler.stores.rows import TENANT_COLUMNS, named, tenant_of, tenant_row
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.tenant import Tenant
     from llm_scheduler.stores.portable.access import Transaction
 
+IDS: Final = "actions"
+"""The block that ids of tenants come from: few rows, and no block of their own. Nobody locks its row."""
 TENANT: Final = f"SELECT {named(TENANT_COLUMNS)} FROM tenants WHERE id = ? LIMIT ?"  # noqa: S608 - our names
 TENANT_NAMED: Final = "SELECT id FROM tenants WHERE name = ?"
 TENANT_THERE: Final = "SELECT id FROM tenants WHERE id = ?"

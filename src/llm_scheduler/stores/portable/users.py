@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.ids import TenantId
     from llm_scheduler.stores.portable.access import Transaction
 
-IDS: Final = "actions"
-"""The block that ids of people and tenants come from: few rows, and no block of their own. Nobody locks its row."""
 USER: Final = f"SELECT {named(USER_COLUMNS)} FROM users WHERE id = ? LIMIT ?"  # noqa: S608 - our names
 USER_NAMED: Final = "SELECT id FROM users WHERE username = ?"
 TENANT: Final = "SELECT id FROM tenants WHERE id = ?"
@@ -51,7 +49,7 @@ DROP_USER: Final = (
 
 def add_user(transaction: Transaction, user: User, membership: Membership | None) -> User:
     """A new row, with id and times; perhaps one in `memberships` beside it."""
-    user_id, now = UserId(transaction.new_id(IDS)), transaction.now
+    user_id, now = UserId(transaction.new_id("users")), transaction.now
     access_changed(transaction, users=[user_id])
     _check_name(transaction, user.username, None)
     added = replace(user, id=user_id, created_at=now, updated_at=now)
