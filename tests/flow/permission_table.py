@@ -448,8 +448,8 @@ ROWS = (
     Row("GET", "/api/v1/system/secrets", "BA", 200, plain("/api/v1/system/secrets"), is_system=True),
     Row("GET", "/api/v1/system/secrets/rotate", "BA", 200, plain("/api/v1/system/secrets/rotate"), is_system=True),
     Row("POST", "/api/v1/system/secrets/rotate", "BA", 202, plain("/api/v1/system/secrets/rotate"), is_system=True),
-    Row("GET", "/api/v1/audit", "BAO", 200, plain("/api/v1/audit?limit=500"), is_whole=True),
-    Row("GET", "/api/v1/audit/export", "BAO", 200, plain("/api/v1/audit/export"), is_whole=True),
+    Row("GET", "/api/v1/audit", "BAO", 200, plain("/api/v1/audit?limit=500"), names_all_to="BA"),
+    Row("GET", "/api/v1/audit/export", "BAO", 200, plain("/api/v1/audit/export"), names_all_to="BA"),
     Row("GET", "/api/v1/audit/verify", "BA", 200, plain("/api/v1/audit/verify?last=10"), is_system=True),
     # The process
     Row("GET", "/metrics", "BA", 200, plain("/metrics"), is_system=True),
