@@ -68,6 +68,7 @@ class GuardedBroker:
         self._limits: dict[TenantId, int | None] = {}
         self._throttles: dict[tuple[ModelId, str | None], float] = {}
         self._paces: dict[tuple[ModelId, str | None], dict[Unit, tuple[Pace, float]]] = {}
+        self._ended: dict[tuple[ModelId, str | None], None] = {}
         self._dropped: dict[ModelId, None] = {}
 
     @property
@@ -93,7 +94,7 @@ class GuardedBroker:
     async def drop_lane(self, lane: ModelId) -> None:
         """Forget the lane, now or when the index is back."""
         self._rules.pop(lane, None)
-        for kept in (self._throttles, self._paces):
+        for kept in (self._throttles, self._ended, self._paces):
             for key in [key for key in kept if key[0] == lane]:
                 del kept[key]
         self._dropped[lane] = None
@@ -104,6 +105,12 @@ class GuardedBroker:
         until_s = self._clock.monotonic_s() + for_ms / 1000
         key = lane, endpoint
         self._throttles[key] = max(until_s, self._throttles.get(key, until_s))
+        await self._resend()
+
+    async def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        """End the gate's pause, now or when the index is back; one that begins meanwhile stays."""
+        self._throttles.pop((lane, endpoint), None)
+        self._ended[lane, endpoint] = None
         await self._resend()
 
     async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
@@ -271,6 +278,9 @@ class GuardedBroker:
             for one in rules:
                 if self._rules.get(one.lane) is one:
                     del self._rules[one.lane]
+        for lane, endpoint in tuple(self._ended):
+            await self._watched(self._inner.end_pause(lane, endpoint))
+            self._ended.pop((lane, endpoint), None)
         for gate, until_s in tuple(self._throttles.items()):
             lane, endpoint = gate
             await self._watched(self._inner.throttle(lane, max(0, self._left_ms(until_s)), endpoint))

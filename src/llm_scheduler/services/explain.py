@@ -244,7 +244,9 @@ def _said(hold: Hold, model: Model) -> str:
         case "concurrency":
             return f"The {where} runs as many calls as it may."
         case "throttled":
-            return f"The {where} was refused for its rate limit and pauses."
+            way = model.name if hold.endpoint is None else f"{model.name} {hold.endpoint}"
+            resume = "models resume" if hold.endpoint is None else "models endpoints resume"
+            return f"The {where} was refused for its limit and pauses; `llms {resume} {way}` ends it now."
         case "circuit":
             return f"Too many calls of the {where} failed; a probe decides."
         case "drained":

@@ -118,7 +118,7 @@ async def pause(request: Request) -> Answer:
     **operation(Tag.MODELS, "Resume a model", answers={200: ModelShown}, problems=(404, 503)),
 )
 async def resume(request: Request) -> Answer:
-    """Start its tasks again."""
+    """Start its tasks again; a pause that a provider asked for, or for a used-up account, ends with a single call."""
     caller = caller_of(request)
     no_query(request)
     return await _model_answer(caller, await caller.parts.models.resume(_name(request), caller.tenant_id))
