@@ -116,7 +116,7 @@ def release_held(transaction: Transaction, after: Place | None, limit: int) -> R
     if not free:
         return Released((), len(page), after)
     transaction.do_in(texts.RELEASE, free, (transaction.now,))
-    transaction.do_in(texts.DROP_RESERVATIONS, free, (), (0,))
+    transaction.do_in(texts.DROP_RESERVATIONS, sorted(free), (), (0,))
     said = "queued again: there is room in the budget"
     lines.write(transaction, [lines.Line(task_id, tenants[task_id], "info", said) for task_id in free])
     rows = transaction.rows_in(WAITING_COLUMNS, statements.SELECT_QUEUED, free)

@@ -252,11 +252,24 @@ def balance(reader: Reader) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def mend(transaction: Transaction, limit: int) -> int:
-    """Settle what leaked, set sums right, forget what nobody waits for any more; how many were wrong."""
+# Mending is three transactions: START holds budgets when it writes needs, the record of an end holds reservations when
+# it takes budgets, so none of these may hold one kind of row and wait for the other the wrong way round.
+
+
+def settle_leaked(transaction: Transaction, limit: int) -> int:
+    """Settle what leaked; how many."""
     leaked = transaction.rows(texts.RESERVATION, texts.SELECT_LEAKED, (limit,))
     settle(transaction, [Charge(row[0], row[1], 0, None) for row in leaked])
+    return len({(row[0], row[1]) for row in leaked})
+
+
+def forget_needs(transaction: Transaction) -> None:
+    """Those that nobody waits for any more."""
     transaction.do(texts.DROP_STALE_NEEDS)
+
+
+def set_sums(transaction: Transaction) -> int:
+    """What budgets have reserved is what their reservations say; how many were wrong."""
     budgets = [budget_of(row) for row in transaction.rows(texts.BUDGET, texts.HOLD_EVERY_BUDGET, (0, ALL))]
     sums = {
         row[0]: int(row[1]) for row in transaction.rows_in(("budget_id", "amount"), texts.SUMS, [b.id for b in budgets])
@@ -264,7 +277,7 @@ def mend(transaction: Transaction, limit: int) -> int:
     wrong = [budget for budget in budgets if budget.reserved_microusd != sums.get(budget.id, 0)]
     for budget in wrong:
         transaction.do(texts.SET_RESERVED, (sums.get(budget.id, 0), transaction.now, budget.id))
-    return len({(row[0], row[1]) for row in leaked}) + len(wrong)
+    return len(wrong)
 
 
 def _marked(told: Told) -> str:

@@ -64,4 +64,6 @@ class MoneyCalls(Access):
 
     async def mend_reservations(self, limit: int) -> int:
         """Settle what leaked."""
-        return await self._write(lambda transaction: money.mend(transaction, limit))
+        leaked = await self._write(lambda transaction: money.settle_leaked(transaction, limit))
+        await self._write(money.forget_needs)
+        return leaked + await self._write(money.set_sums)
