@@ -278,6 +278,11 @@ class GuardedBroker:
             for one in rules:
                 if self._rules.get(one.lane) is one:
                     del self._rules[one.lane]
+        await self._send_pauses()
+        for gate in tuple(self._paces):
+            await self._send_paces(gate)
+
+    async def _send_pauses(self) -> None:
         for lane, endpoint in tuple(self._ended):
             await self._watched(self._inner.end_pause(lane, endpoint))
             self._ended.pop((lane, endpoint), None)
@@ -286,8 +291,6 @@ class GuardedBroker:
             await self._watched(self._inner.throttle(lane, max(0, self._left_ms(until_s)), endpoint))
             if self._throttles.get(gate) == until_s:
                 del self._throttles[gate]
-        for gate in tuple(self._paces):
-            await self._send_paces(gate)
 
     async def _send_paces(self, gate: tuple[ModelId, str | None]) -> None:
         kept = self._paces.pop(gate)

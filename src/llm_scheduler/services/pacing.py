@@ -151,7 +151,9 @@ class Pacer:
         for unit, quota in allowance.items():
             spent = _of(claim.spent, unit) - _of(own, unit)
             before = watch.gauges.get(unit)
-            gauge = observed(before, Reading(quota, spent, sent_at_s, is_refused, _of(own_of(claim), unit)), limits.get(unit))
+            gauge = observed(
+                before, Reading(quota, spent, sent_at_s, is_refused, _of(own_of(claim), unit)), limits.get(unit)
+            )
             if gauge is before:
                 continue
             watch.gauges[unit], watch.said[unit] = gauge, quota

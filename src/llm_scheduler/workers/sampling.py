@@ -41,7 +41,7 @@ class Timed:
     async def refused(self, error: ProviderError) -> bool:
         """It failed; whether for want of room, so that fewer calls at once are the remedy and no pause.
 
-        While another endpoint takes calls, fewer at once would starve it: the one that is full pauses, and calls go there.
+        While another endpoint takes calls, fewer at once would starve it: the one that is full pauses instead.
         Returns when the slot may be given back: the next call would find no room either.
         """
         tools, latency_ms = self._tools, self._ms()

@@ -170,7 +170,7 @@ async def test_the_leader_decides_by_the_calls_of_all_and_all_go_by_it() -> None
 
 
 async def test_who_starts_puts_no_older_limit_back() -> None:
-    """The record was seconds behind: whoever started had the index and everyone go by what it said until the next decision."""
+    """The record was seconds behind, and whoever started had the index go by it until the next decision."""
     async with stage() as on:
         on.kept.rows[NAME] = State(1, _learned(n=20.0, is_slow_start=False))
         leader = await on.process(leads=True)

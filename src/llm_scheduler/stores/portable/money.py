@@ -14,6 +14,7 @@ import orjson
 from llm_scheduler.domain.bounds import bounded, most_cost
 from llm_scheduler.domain.budget import FULL_PERCENT, Budget, Period, Told, percent_told, period_start
 from llm_scheduler.domain.ids import Millis, ModelId, TenantId
+from llm_scheduler.domain.money import dollars, no_room
 from llm_scheduler.stores import lines
 from llm_scheduler.stores import money_statements as texts
 
@@ -184,11 +185,7 @@ def _hold(transaction: Transaction, holds: Mapping[int, Hold], needs: Sequence[t
     """Write down that these wait, for what, and why."""
     if not holds:
         return
-    said = {
-        task_id: f"The call may cost {dollars(hold.most)}, and there is no room for it in "
-        f"{' and '.join(repr(name) for name in hold.lacking)}. It goes on after a top-up or in a new period."
-        for task_id, hold in holds.items()
-    }
+    said = {task_id: no_room(hold.most, hold.lacking) for task_id, hold in holds.items()}
     transaction.do_cases(texts.HOLD_TASKS, {task_id: (text,) for task_id, text in said.items()}, (transaction.now,))
     transaction.upsert("reservations", texts.RESERVATION, ("amount_microusd",), needs)
     lines.write(
@@ -285,9 +282,3 @@ def _marked(told: Told) -> str:
         f"budget '{told.name}': {told.percent} % are spent "
         f"({dollars(told.spent_microusd)} of {dollars(told.limit_microusd)})"
     )
-
-
-def dollars(microusd: int) -> str:
-    """For people: `$0.0042`."""
-    whole, part = divmod(microusd, 1_000_000)
-    return f"${whole}.{f'{part:06}'.rstrip('0'):0<2}"

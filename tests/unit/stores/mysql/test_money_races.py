@@ -62,7 +62,7 @@ async def test_processes_that_spend_together_never_overspend_and_never_stand_in_
 
 
 async def test_mending_holds_no_need_while_it_waits_for_a_budget(tmp_path: Path) -> None:
-    """START holds budgets and writes needs then; mending held needs and wanted budgets, and one of the two had to go."""
+    """START holds budgets and writes needs then; mending held needs and wanted budgets, and one had to go."""
     async with several(tmp_path, 1) as [scene]:
         await scene.store.add_budget(new_budget(DEFAULT_TENANT, "none", Period.TOTAL, 0))
         [held, gone] = await scene.submitted(2)
@@ -72,7 +72,7 @@ async def test_mending_holds_no_need_while_it_waits_for_a_budget(tmp_path: Path)
         starting, looking = [await connect(parse(mysql_url(tmp_path))) for _ in range(2)]
         try:
             await starting.execute("BEGIN")
-            await starting.execute(f"SELECT id FROM budgets WHERE id = {budget.id} FOR UPDATE")
+            await starting.execute(f"SELECT id FROM budgets WHERE id = {budget.id} FOR UPDATE")  # noqa: S608 - a number
             mending = asyncio.create_task(scene.store.mend_reservations(50))
 
             async def waits() -> bool:
@@ -84,8 +84,8 @@ async def test_mending_holds_no_need_while_it_waits_for_a_budget(tmp_path: Path)
 
             await until(waits, "mending waits for the budget")
             await starting.execute(
-                f"INSERT INTO reservations (task_id, attempt, budget_id, amount_microusd) VALUES ({gone}, 0, {budget.id}, 7) "
-                "ON DUPLICATE KEY UPDATE amount_microusd = 7"
+                "INSERT INTO reservations (task_id, attempt, budget_id, amount_microusd) "  # noqa: S608 - numbers
+                f"VALUES ({gone}, 0, {budget.id}, 7) ON DUPLICATE KEY UPDATE amount_microusd = 7"
             )
             await starting.execute("COMMIT")
             await mending
