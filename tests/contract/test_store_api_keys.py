@@ -10,7 +10,7 @@ from tests.contract import store_scene
 from tests.contract.store_scene import NOON, Scene
 
 from llm_scheduler.domain.access import ApiKey, KeyLimits, Membership, Permission, Role, User
-from llm_scheduler.domain.errors import ApiKeyRevokedError
+from llm_scheduler.domain.access_errors import ApiKeyRevokedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, Millis, TenantId, UserId
 from llm_scheduler.ports.api_keys import KeyFilter
 from llm_scheduler.services.directory import Directory

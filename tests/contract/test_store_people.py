@@ -8,7 +8,7 @@ from tests.contract import store_scene
 from tests.contract.store_scene import NOON, Scene
 
 from llm_scheduler.domain.access import Membership, Role, User, UserKind, UserState
-from llm_scheduler.domain.errors import (
+from llm_scheduler.domain.access_errors import (
     LastAdminError,
     TenantNameTakenError,
     TenantNotFoundError,

@@ -14,7 +14,7 @@ from tests.contract.store_scene import MAKERS, Scene, opened, scene
 
 import llm_scheduler
 from llm_scheduler.brokers.memory import MemoryBroker
-from llm_scheduler.domain.errors import KeyNotEverywhereError
+from llm_scheduler.domain.access_errors import KeyNotEverywhereError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import Endpoint
 from llm_scheduler.domain.secrecy import SEALED_TEXT, signing_key_context, totp_context

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from llm_scheduler.api.errors import Problem
+from llm_scheduler.api.parts import caller_of
 from llm_scheduler.domain.refresh import parsed
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Header = tuple[bytes, bytes]
 
 def is_secure(request: Request, public_url: str | None) -> bool:
     """Whether the browser came by https, as far as is known."""
-    return request.scope["scheme"] == "https" or (public_url or "").startswith("https://")
+    return caller_of(request).origin.scheme == "https" or (public_url or "").startswith("https://")
 
 
 def cookie(  # noqa: PLR0913 - a cookie's attributes

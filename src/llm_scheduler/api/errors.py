@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final, TypedDict, cast
 
 import orjson
 
+from llm_scheduler.domain import access_errors as access
 from llm_scheduler.domain import errors
 from llm_scheduler.domain import sign_in_errors as sign_in
 from llm_scheduler.domain.tries import LONGEST_WAIT_S
@@ -37,7 +38,7 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.ModelChangedError: 409,
     errors.WrongStatusError: 409,
     errors.IdempotencyConflictError: 409,
-    errors.KeyNotEverywhereError: 409,
+    access.KeyNotEverywhereError: 409,
     errors.PayloadGoneError: 409,
     errors.QueueFullError: 429,
     errors.WaitTooLongError: 429,
@@ -45,22 +46,23 @@ STATUS: Final[Mapping[type[errors.SchedulerError], int]] = {
     errors.BrokerUnavailableError: 503,
     errors.ArchiveUnavailableError: 503,
     errors.StoreUnusableError: 503,
-    errors.ApiKeyNotFoundError: 404,
-    errors.ApiKeyRevokedError: 409,
-    errors.TooManyApiKeysError: 409,
-    errors.UnauthorizedError: 401,
-    errors.ForbiddenError: 403,
-    errors.AddressNotAllowedError: 403,
-    errors.RateLimitedError: 429,
-    errors.TenantNotFoundError: 404,
-    errors.TenantNameTakenError: 409,
-    errors.TenantInUseError: 409,
-    errors.UserNotFoundError: 404,
-    errors.MemberNotFoundError: 404,
-    errors.UsernameTakenError: 409,
-    errors.LastAdminError: 409,
-    errors.SharedModelError: 403,
-    errors.ImposedBudgetError: 403,
+    access.ApiKeyNotFoundError: 404,
+    access.ApiKeyRevokedError: 409,
+    access.TooManyApiKeysError: 409,
+    access.UnauthorizedError: 401,
+    access.ForbiddenError: 403,
+    access.AddressNotAllowedError: 403,
+    access.RateLimitedError: 429,
+    access.TenantNotFoundError: 404,
+    access.TenantNameTakenError: 409,
+    access.TenantInUseError: 409,
+    access.UserNotFoundError: 404,
+    access.MemberNotFoundError: 404,
+    access.UsernameTakenError: 409,
+    access.LastAdminError: 409,
+    access.SharedModelError: 403,
+    access.ServerModelError: 403,
+    access.ImposedBudgetError: 403,
     errors.TenantQueueFullError: 429,
     errors.UnsealError: 503,
     sign_in.WrongCredentialsError: 401,
@@ -213,7 +215,7 @@ def problem_of(error: errors.SchedulerError, *prefix: str | int) -> Problem:
     return Problem(status, error.code, str(error), errors=where, retry_after_s=wait_s)
 
 
-def rate_problem(error: errors.RateLimitedError) -> Problem:
+def rate_problem(error: access.RateLimitedError) -> Problem:
     """429 with which limit, and how it stands."""
     headers = {
         "X-RateLimit-Limit": str(error.per_minute),
@@ -221,7 +223,7 @@ def rate_problem(error: errors.RateLimitedError) -> Problem:
         "X-RateLimit-Reset": str(ceil(error.reset_s)),
     }
     return Problem(
-        STATUS[errors.RateLimitedError],
+        STATUS[access.RateLimitedError],
         error.code,
         str(error),
         retry_after_s=ceil(error.retry_after_s),

@@ -26,7 +26,8 @@ from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
 from llm_scheduler.api.protection import HEALTH_PATHS, check_key_address, limit_headers
 from llm_scheduler.domain.access import NOBODY, administrator
-from llm_scheduler.domain.errors import RateLimitedError, SchedulerError, UnauthorizedError
+from llm_scheduler.domain.access_errors import RateLimitedError, UnauthorizedError
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.services.door import Knock
 from llm_scheduler.services.rate_limits import FREE, NO_DEMANDS
 

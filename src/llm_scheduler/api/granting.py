@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from llm_scheduler.domain.access import PrincipalKind
-from llm_scheduler.domain.errors import ForbiddenError
+from llm_scheduler.domain.access_errors import ForbiddenError
 from llm_scheduler.domain.people import may_grant
 
 if TYPE_CHECKING:

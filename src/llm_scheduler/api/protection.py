@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from llm_scheduler.api.errors import Problem
 from llm_scheduler.api.origin import Origins
 from llm_scheduler.domain.access import Permission
-from llm_scheduler.domain.errors import AddressNotAllowedError
+from llm_scheduler.domain.access_errors import AddressNotAllowedError
 from llm_scheduler.domain.networks import contains
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import orjson
@@ -11,9 +12,12 @@ from llm_scheduler.api.csrf import is_secure, sign_in_cookies
 from llm_scheduler.api.errors import Problem
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.schemas.sign_in import signed_in_json
+from llm_scheduler.domain.sign_in_errors import WrongCredentialsError, WrongSetupTokenError, WrongTotpError
 from llm_scheduler.services.happenings import Device
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from starlette.requests import Request
 
     from llm_scheduler.api.parts import SignInParts
@@ -39,8 +43,43 @@ def device_of(request: Request) -> Device:
     return Device(caller.address, agent, caller.request_id)
 
 
+def note_name(request: Request, username: str) -> None:
+    """Have the audit log say whose sign-in is tried. What nobody is called may be a password in the wrong field."""
+    caller = caller_of(request)
+    user = caller.parts.access.directory.user_named(username.strip().lower())
+    caller.audit(target="" if user is None else user.username)
+
+
+def note_signed_in(request: Request, signed: SignedIn) -> None:
+    """Have the audit log say who came in, and where."""
+    caller = caller_of(request)
+    after = {"tenant": signed.tenant.name, "role": signed.role.value}
+    caller.audit(target=signed.user.username, actor=signed.user, after=after)
+    caller.audit_tenant(signed.tenant.id)
+
+
+@contextmanager
+def counted_failures(request: Request) -> Iterator[None]:
+    """What is wrong in here counts as a wrong key does.
+
+    Raises:
+        RateLimitedError: there were too many from this address.
+    """
+    caller = caller_of(request)
+    limits = caller.parts.access.protection.limits
+    if limits is not None:
+        limits.check_failures(caller.address, "")
+    try:
+        yield
+    except (WrongCredentialsError, WrongTotpError, WrongSetupTokenError):
+        if limits is not None:
+            limits.failed(caller.address)
+        raise
+
+
 def signed_in(request: Request, signed: SignedIn, *, in_cookie: bool, status: int = 200) -> Answer:
     """The answer that lets somebody in."""
+    note_signed_in(request, signed)
     parts = signing_of(request)
     now = caller_of(request).parts.clock.now()
     body = orjson.dumps(signed_in_json(signed, now, in_cookie=in_cookie))

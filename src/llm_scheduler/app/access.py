@@ -19,6 +19,7 @@ from llm_scheduler.services.api_keys import FORGET_EVERY_S, ApiKeys
 from llm_scheduler.services.audit import Audit
 from llm_scheduler.services.directory import Directory
 from llm_scheduler.services.door import Door
+from llm_scheduler.services.happenings import Chronicler
 from llm_scheduler.services.key_use import KeyUse
 from llm_scheduler.services.outbound import OutboundRules
 from llm_scheduler.services.presence import KEEP_EVERY_S
@@ -44,15 +45,18 @@ def make_access(of: Adapters, keys: Keys) -> AccessParts:
     directory = Directory(store)
     signing = make_signing(of, directory, keys)
     limits = RateLimits(of.ledger, directory, catalogue, of.meter, _rates(settings))
+    protection, audit = _protection(settings, limits), Audit(store, clock, of.meter)
+    signing.sign_in.tell = Chronicler(audit, directory, clock).tell
+    signing.sign_in.check_administration = protection.check_administration
     return AccessParts(
         door=Door(keys.api_key, directory, catalogue, clock, signing.tokens),
         directory=directory,
         tenants=Tenants(store, catalogue, directory, of.models, of.broker),
         users=Users(store, directory, of.models, signing.passwords),
         api_keys=ApiKeys(store, directory, clock, drawn),
-        audit=Audit(store, clock, of.meter),
+        audit=audit,
         rotation=Rotation(store, keys.vault, clock, of.models.renew),
-        protection=_protection(settings, limits),
+        protection=protection,
         signing=signing,
     )
 

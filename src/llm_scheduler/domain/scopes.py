@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.access import Permission as P  # noqa: N817 - once a line in the table
-from llm_scheduler.domain.errors import ForbiddenError, InvalidInputError
+from llm_scheduler.domain.access_errors import ForbiddenError
+from llm_scheduler.domain.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

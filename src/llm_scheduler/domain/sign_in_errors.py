@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from llm_scheduler.domain.errors import (
-    ConflictError,
-    ForbiddenError,
-    InvalidInputError,
-    NotFoundError,
-    SchedulerError,
-    UnauthorizedError,
-)
+from llm_scheduler.domain.access_errors import ForbiddenError, UnauthorizedError
+from llm_scheduler.domain.errors import ConflictError, InvalidInputError, NotFoundError, SchedulerError
 
 
 class WrongCredentialsError(UnauthorizedError):

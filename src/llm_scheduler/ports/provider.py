@@ -153,6 +153,15 @@ class ProviderKind(Protocol):
 
 
 @runtime_checkable
+class ServerKind(Protocol):
+    """A kind whose models may reach into the server itself; those are for the installation's own tenant only."""
+
+    def needs_server(self, config: Mapping[str, object]) -> bool:
+        """Whether a model with this config runs inside the server, or names files on it."""
+        ...
+
+
+@runtime_checkable
 class BoundedKind(Protocol):
     """A kind whose providers open connections to addresses that users choose, and only where they may."""
 

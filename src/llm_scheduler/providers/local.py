@@ -61,6 +61,10 @@ class LocalKind:
     def __init__(self, find_spec: Callable[[str], ModuleSpec | None] = importlib.util.find_spec) -> None:
         self._find_spec = find_spec
 
+    def needs_server(self, config: Mapping[str, object]) -> bool:
+        """It runs there, and `model_path` is a file there."""
+        return True
+
     def check(self, config: Mapping[str, object]) -> dict[str, object]:
         """The config with defaults.
 

@@ -37,6 +37,10 @@ class ScriptedKind:
     task_types: frozenset[str] = _TASK_TYPES
     secret_fields: frozenset[str] = frozenset()
 
+    def needs_server(self, config: Mapping[str, object]) -> bool:
+        """Its ledger is a file there, which it writes."""
+        return config.get("ledger") is not None
+
     def check(self, config: Mapping[str, object]) -> dict[str, object]:
         """The config as it was given: a script's defaults stand in `Script`.
 

@@ -11,13 +11,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_scheduler.domain.access import PERMISSIONS, ApiKey, KeyLimits, Permission, Role, UserKind, UserState
-from llm_scheduler.domain.errors import (
+from llm_scheduler.domain.access_errors import (
     ApiKeyNotFoundError,
     ApiKeyRevokedError,
     ForbiddenError,
-    InvalidInputError,
     TooManyApiKeysError,
 )
+from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import KeyId, Millis
 from llm_scheduler.domain.key_text import PREFIX_CHARS, SECRET_CHARS, key_text, shown_prefix
 from llm_scheduler.domain.networks import checked_network, is_within

@@ -79,11 +79,15 @@ class Audit:
 
     async def write(self, entry: AuditEntry) -> None:
         """Have it in the record; if that is away, have it wait for it. Never fails: what it tells of has happened."""
+        self.note(entry)
+        await self.flush()
+
+    def note(self, entry: AuditEntry) -> None:
+        """Have it in the record soon, for who cannot wait: with the next step, or the next entry."""
         if len(self._waiting) < MOST_WAITING:
             self._put(entry)
         else:
             _note_lost(entry)
-        await self.flush()
 
     async def attempt(self, entry: AuditEntry) -> None:
         """As `write`, for what was refused or failed: of many alike within a minute the rest is counted, not written.

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import structlog
 
+from llm_scheduler.domain.access_errors import ImposedBudgetError
 from llm_scheduler.domain.budget import FULL_PERCENT, Budget, Period, PriceRow
-from llm_scheduler.domain.errors import BudgetNotFoundError, ImposedBudgetError, PriceNotFoundError
+from llm_scheduler.domain.errors import BudgetNotFoundError, PriceNotFoundError
 from llm_scheduler.domain.money import Rates
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.feed import TaskChanged

@@ -17,12 +17,8 @@ from llm_scheduler.domain.access import (
     UserState,
     administrator,
 )
-from llm_scheduler.domain.errors import (
-    ForbiddenError,
-    StoreUnavailableError,
-    TenantNotFoundError,
-    UnauthorizedError,
-)
+from llm_scheduler.domain.access_errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
+from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis
 from llm_scheduler.domain.tenant import Tenant, TenantState
 

@@ -6,7 +6,10 @@ import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from llm_scheduler.domain.access_errors import ServerModelError
 from llm_scheduler.domain.errors import InvalidInputError
+from llm_scheduler.domain.ids import DEFAULT_TENANT
+from llm_scheduler.ports.provider import ServerKind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,7 +34,9 @@ def checked(kind: ProviderKind, model: Model) -> Model:
 
     Raises:
         InvalidInputError: with `loc` ("config", field) or ("endpoints", i, …).
+        ServerModelError: it reaches into the server, and is not the installation's own.
     """
+    _check_reach(kind, model)
     if not model.endpoints:
         return replace(model, config=kind.check(model.config))
     if len(model.endpoints) > MOST_ENDPOINTS:
@@ -49,6 +54,14 @@ def checked(kind: ProviderKind, model: Model) -> Model:
     with contextlib.suppress(InvalidInputError):  # what it lacks, every endpoint has
         shared = kind.check(shared)
     return replace(model, config=shared, endpoints=tuple(endpoints))
+
+
+def _check_reach(kind: ProviderKind, model: Model) -> None:
+    if model.tenant_id == DEFAULT_TENANT or not isinstance(kind, ServerKind):
+        return
+    for config in (model.config, *(one.config for one in model.endpoints)):
+        if kind.needs_server(config):
+            raise ServerModelError(kind.name)
 
 
 def _own(kind: ProviderKind, shared: Mapping[str, object], endpoint: Endpoint, number: int) -> dict[str, object]:

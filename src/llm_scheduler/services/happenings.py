@@ -4,14 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+import orjson
 import structlog
+
+from llm_scheduler.domain.access import PrincipalKind
+from llm_scheduler.domain.audit import AuditEntry, AuditOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from llm_scheduler.domain.ids import TenantId, UserId
+    from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.services.audit import Audit
+    from llm_scheduler.services.directory import Directory
 
 _log = structlog.get_logger(__name__)
+REUSED: Final = "login.refresh_reused"
 NOTHING: Final[Mapping[str, object]] = {}
 
 
@@ -49,3 +57,38 @@ def logged(happening: Happening) -> None:
         request_id=happening.device.request_id,
         **happening.facts,
     )
+
+
+class Chronicler:
+    """Tells the log, and the audit log what no audited request leaves there by itself.
+
+    That is what happens without a request, and a refresh token that was used twice: staying signed in is not audited,
+    but somebody has a copy.
+    """
+
+    def __init__(self, audit: Audit, directory: Directory, clock: Clock) -> None:
+        self._audit, self._directory, self._clock = audit, directory, clock
+
+    def tell(self, happening: Happening) -> None:
+        """Write it down; waits for nothing."""
+        logged(happening)
+        device = happening.device
+        if device.request_id and happening.action != REUSED:
+            return
+        user = None if happening.user_id is None else self._directory.user(happening.user_id)
+        entry = AuditEntry(
+            at=self._clock.now(),
+            tenant_id=happening.tenant_id,
+            # Who it was is not known: the account is what it is about.
+            actor_kind=PrincipalKind.NOBODY.value,
+            actor_id=None,
+            actor="",
+            action=happening.action,
+            target_kind="user",
+            target=happening.username if user is None else user.username,
+            outcome=AuditOutcome.DONE if happening.is_done else AuditOutcome.FAILED,
+            address=device.address,
+            request_id=device.request_id,
+            after=orjson.dumps(dict(happening.facts), default=str).decode() if happening.facts else None,
+        )
+        self._audit.note(entry)

@@ -6,20 +6,14 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-import structlog
-
-from llm_scheduler.domain.errors import (
-    EndpointNotFoundError,
-    InvalidInputError,
-    ModelChangedError,
-    SharedModelError,
-)
+from llm_scheduler.domain.access_errors import SharedModelError
+from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError, ModelChangedError
 from llm_scheduler.domain.ids import EPOCH, ModelId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
 from llm_scheduler.ports.provider import BoundedKind
 from llm_scheduler.scheduling.strategies.registry import checked_options
 from llm_scheduler.services.auto_workers import with_workers
-from llm_scheduler.services.configured import CATALOGUE_KEY, Configured, packed, unpacked
+from llm_scheduler.services.configured import ConfiguredSource
 from llm_scheduler.services.effective import checked
 from llm_scheduler.services.fallback import check_names
 from llm_scheduler.services.opened import OpenProviders, Way
@@ -44,8 +38,6 @@ if TYPE_CHECKING:
 
 _MOST_COLLISIONS: Final = 10
 
-_log = structlog.get_logger(__name__)
-
 
 class Models:
     """The one place that changes models; keeps record, catalogue, broker and open providers in step."""
@@ -62,8 +54,9 @@ class Models:
         self.outbound: OutboundRules | None = None
         """Where models may call; None = anywhere."""
         self._store, self._broker, self._catalogue = store, broker, catalogue
-        self._clock, self._cache = clock, cache
+        self._clock = clock
         self._secrets = Secrets(vault, catalogue)
+        self._source = ConfiguredSource(store, cache, self._secrets)
         self._open = OpenProviders()
         self._limits = TenantLimits(broker, catalogue)
         # A change is read, merged and written: two at once would lose one. And what a `load` has read must not
@@ -77,31 +70,12 @@ class Models:
         newer version than the cache has stays.
         """
         async with self._changing:
-            found = await self._configured()
+            found = await self._source.read()
             newest = [self._newer(model) for model in found.models]
             self._catalogue.replace(newest, found.tenants)
             self._open.keep(self._ways())
         await self._broker.set_rules([self._catalogue.rules(model) for model in self._catalogue.models()])
         await self._limits.send()
-
-    async def _configured(self) -> Configured:
-        if self._cache is None:
-            return await self._recorded()
-        kept = await self._cache.fetch(CATALOGUE_KEY, self._packed)
-        # Kept before everything was sealed anew, perhaps: the record knows better.
-        if kept is not None and self._secrets.opens(kept.decode()):
-            try:
-                return unpacked(kept)
-            except (ValueError, KeyError, TypeError) as error:
-                _log.warning("cached_catalogue_unreadable", error=str(error))
-                await self.changed()
-        return await self._recorded()
-
-    async def _recorded(self) -> Configured:
-        return Configured(await self._store.models(), await self._store.tenants())
-
-    async def _packed(self) -> bytes:
-        return packed(await self._recorded())
 
     def _newer(self, model: Model) -> Model:
         known = self._catalogue.by_id(model.id)
@@ -109,8 +83,7 @@ class Models:
 
     async def changed(self) -> None:
         """The record has other models or tenants than before: every copy of them, here or elsewhere, is to go."""
-        if self._cache is not None:
-            await self._cache.drop([CATALOGUE_KEY])
+        await self._source.changed()
 
     async def renew(self) -> None:
         """Take over what the record says, past caches that may have gone back in time with their server."""
@@ -164,6 +137,7 @@ class Models:
 
         Raises:
             InvalidInputError: unknown type or strategy, or a bad config.
+            ServerModelError: it reaches into the server, and is not the installation's own.
             NameTakenError: the name is in use.
         """
         whole = checked(self._kind(model.type), model)
@@ -183,7 +157,7 @@ class Models:
         name) is merged, too. `endpoints` replaces them all; a masked secret stays that of the endpoint of this name.
 
         Raises:
-            ModelNotFoundError, SharedModelError, InvalidInputError, NameTakenError: as their names say.
+            ModelNotFoundError, SharedModelError, ServerModelError, InvalidInputError, NameTakenError: as they say.
             ModelChangedError: other processes changed it again and again meanwhile.
         """
         return await self.edit(name, tenant_id, lambda _: changes)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from llm_scheduler.domain.access import PrincipalKind, UserState
-from llm_scheduler.domain.errors import ConflictError, UnauthorizedError
+from llm_scheduler.domain.access_errors import UnauthorizedError
+from llm_scheduler.domain.errors import ConflictError
 from llm_scheduler.domain.sign_in_errors import OtherSignInError, SessionNotFoundError, SignInNeededError
 from llm_scheduler.services.happenings import Happening
 

@@ -11,6 +11,7 @@ import structlog
 from llm_scheduler.domain.access import Role, User, UserState
 from llm_scheduler.domain.errors import SchedulerError, UnsealError
 from llm_scheduler.domain.ids import UserId
+from llm_scheduler.domain.people import is_service_username
 from llm_scheduler.domain.sign_in_errors import ProviderRefusedError
 from llm_scheduler.ports.identity_provider import Errand
 from llm_scheduler.services.happenings import Happening
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 ERRAND_S: Final = 600
 _CONTEXT: Final = "oidc-errand"
-_ODD: Final = re.compile(r"[^a-z0-9._@+-]+")
+_ODD: Final = re.compile(r"[^a-z0-9._@-]+")
 _LONGEST_NAME: Final = 90
 _LONGEST_SUBJECT: Final = 512
 _RANK: Final = (Role.VIEWER, Role.DEVELOPER, Role.OWNER)
@@ -152,7 +153,10 @@ class ProviderSignIn:
 
 
 def _new_user(identity: Identity) -> User:
-    name = _ODD.sub("-", identity.username.strip().lower()).strip("-")[:_LONGEST_NAME] or "person"
+    # As `domain.people.USERNAME` wants it, with room for a number behind it.
+    name = _ODD.sub("-", identity.username.strip().lower()).strip("-._@")[:_LONGEST_NAME] or "person"
+    if is_service_username(name):
+        raise ProviderRefusedError("Usernames that begin with 'svc.' are kept for service accounts.")
     email = identity.email[:254] if identity.email else None
     shown = identity.display_name[:100] if identity.display_name else None
     return User(UserId(0), name, email=email, display_name=shown, subject=identity.subject)

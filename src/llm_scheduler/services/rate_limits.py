@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from llm_scheduler.domain.access_errors import RateLimitedError
 from llm_scheduler.domain.addresses import household
-from llm_scheduler.domain.errors import RateLimitedError
 from llm_scheduler.domain.rate import Rule
 from llm_scheduler.domain.rate import rule_of as _rule_of
 

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 import structlog
 
-from llm_scheduler.domain.errors import ConflictError, KeyNotEverywhereError, SchedulerError, UnsealError
+from llm_scheduler.domain.access_errors import KeyNotEverywhereError
+from llm_scheduler.domain.errors import ConflictError, SchedulerError, UnsealError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.secrecy import SEALED_TEXT
 from llm_scheduler.ports.states import State

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llm_scheduler.domain.access import Login, Role, User, UserKind, UserState
-from llm_scheduler.domain.errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
+from llm_scheduler.domain.access_errors import ForbiddenError, TenantNotFoundError, UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, LoginId, Millis
 from llm_scheduler.domain.refresh import RefreshToken, first_half, kept_of, parsed
 from llm_scheduler.domain.sign_in_errors import (
@@ -21,7 +21,7 @@ from llm_scheduler.domain.sign_in_errors import (
 from llm_scheduler.domain.tenant import Tenant, TenantState
 from llm_scheduler.ports.logins import Renewal
 from llm_scheduler.ports.tokens import Claims, Shown
-from llm_scheduler.services.happenings import Device, Happening, logged
+from llm_scheduler.services.happenings import REUSED, Device, Happening, logged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,6 +82,8 @@ class SignIn:
         self._passwords, self._tokens, self._throttle, self._factor = passwords, tokens, throttle, factor
         self._lifetimes = lifetimes or Lifetimes()
         self.tell: Callable[[Happening], None] = logged
+        self.check_administration: Callable[[str], None] = _anywhere
+        """Raises for an address from which nobody may run the installation."""
 
     async def login(
         self, username: str, password: str, totp: str | None, tenant: str | None, device: Device
@@ -140,7 +142,13 @@ class SignIn:
         await self._throttle.succeed(user.username, device.address)
 
     async def open(self, user: User, tenant: str | None, device: Device) -> SignedIn:
-        """Open a sign-in for somebody who has proved who they are."""
+        """Open a sign-in for somebody who has proved who they are.
+
+        Raises:
+            AddressNotAllowedError: they run the installation, and may not from there.
+        """
+        if user.is_admin:
+            self.check_administration(device.address)
         # They may have been made a member elsewhere, just now.
         await self._directory.refresh()
         place, role = self._place(user, tenant)
@@ -172,7 +180,7 @@ class SignIn:
             SessionOverError: it is none, or the sign-in is over.
             RefreshedElsewhereError: it was used a moment ago: look for the new one.
             RefreshReusedError: it was used before; the sign-in is ended.
-            NoTenantError, TenantNotFoundError, ForbiddenError: not there; the token is not used up.
+            NoTenantError, TenantNotFoundError, ForbiddenError: not there, or not from there; the token is not used up.
         """
         token = parsed(text)
         login = None if token is None else await self._store.login(token.login_id)
@@ -183,6 +191,8 @@ class SignIn:
         is_over = login.revoked_at is not None or login.expires_at <= now
         if is_over or user is None or user.state is not UserState.ACTIVE:
             raise SessionOverError
+        if user.is_admin:
+            self.check_administration(device.address)
         await self._directory.refresh()
         place, role = self._place(user, tenant, login.tenant_id)
         following = token.next()
@@ -208,7 +218,7 @@ class SignIn:
         await self._store.end_logins(login.user_id, only=login.id)
         await self._directory.load()
         facts = {"login_id": login.id, "generation": token.generation, "newest": login.generation}
-        self.tell(Happening("login.refresh_reused", False, device, login.user_id, facts=facts))
+        self.tell(Happening(REUSED, False, device, login.user_id, facts=facts))
         raise RefreshReusedError
 
     async def login_of(self, text: str) -> Login | None:
@@ -220,11 +230,12 @@ class SignIn:
             return None
         return login
 
-    async def logout(self, text: str, device: Device) -> None:
-        """End the sign-in of this refresh token, whichever use it is of; one that is over stays over."""
+    async def logout(self, text: str, device: Device) -> Login | None:
+        """End the sign-in of this refresh token, whichever use it is of; None for one that is over."""
         login = await self.login_of(text)
         if login is not None:
             await self.end(login.user_id, login.id, device)
+        return login
 
     async def end(self, user_id: UserId, login_id: LoginId, device: Device) -> bool:
         """End one sign-in of a user; whether it was alive."""
@@ -272,6 +283,10 @@ class SignIn:
         claims = Claims(user.id, place.id, login.id, user.epoch)
         access = await self._tokens.issue(claims, Shown(user.username, role, place.name))
         return SignedIn(user, place, role, access, refresh, login.expires_at)
+
+
+def _anywhere(address: str) -> None:
+    return
 
 
 def _cut(device: Device) -> tuple[str, str]:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from llm_scheduler.domain.errors import ConflictError, TenantInUseError, TenantNotFoundError
+from llm_scheduler.domain.access_errors import TenantInUseError, TenantNotFoundError
+from llm_scheduler.domain.errors import ConflictError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.tenant import Tenant, TenantState

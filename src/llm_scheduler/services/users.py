@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llm_scheduler.domain.access import Membership, Role, User, UserKind, UserState
-from llm_scheduler.domain.errors import InvalidInputError, MemberNotFoundError, UserNotFoundError
+from llm_scheduler.domain.access_errors import MemberNotFoundError, UserNotFoundError
+from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import UserId
 from llm_scheduler.domain.people import is_service_username, service_username
 
@@ -61,8 +62,11 @@ class Users:
         Raises:
             UsernameTakenError: as its name says.
             InvalidInputError: the name is kept for service accounts.
+            WeakPasswordError: says what is wanted.
         """
         _check_person(user.username)
+        if password is not None:
+            self._passwords.check(password, user.username)
         made = secrets.token_urlsafe(_PASSWORD_BYTES) if password is None and not is_external else None
         text = password or made
         hashed = None if text is None else await self._passwords.hash(text)
@@ -128,11 +132,16 @@ class Users:
         Raises:
             MemberNotFoundError: the user does not belong to the tenant, or there is none of that name.
         """
+        found = self.found_member(username, tenant_id)
+        if found is None:
+            raise MemberNotFoundError(username)
+        return found
+
+    def found_member(self, username: str, tenant_id: TenantId) -> Member | None:
+        """One of them, if there is one of that name."""
         user = self._directory.user_named(username)
         membership = None if user is None else self._directory.membership(user.id, tenant_id)
-        if user is None or membership is None:
-            raise MemberNotFoundError(username)
-        return Member(user, membership)
+        return None if user is None or membership is None else Member(user, membership)
 
     async def set_member(self, username: str, tenant_id: TenantId, role: Role) -> tuple[Member, bool]:
         """Add a user to the tenant, or give another role there; whether it is new.
@@ -165,6 +174,17 @@ class Users:
         """The tenant's service accounts, by name."""
         return [member for member in self.members(tenant_id) if member.user.kind is UserKind.SERVICE]
 
+    def service(self, name: str, tenant_id: TenantId) -> Member:
+        """One of them.
+
+        Raises:
+            MemberNotFoundError: the tenant has none of that name.
+        """
+        found = self.found_member(service_username(tenant_id, name), tenant_id)
+        if found is None:
+            raise MemberNotFoundError(name)
+        return found
+
     async def add_service(self, name: str, tenant_id: TenantId, role: Role) -> Member:
         """An account for a program: it has API keys and no password.
 
@@ -183,11 +203,7 @@ class Users:
         Raises:
             MemberNotFoundError: the tenant has none of that name.
         """
-        username = service_username(tenant_id, name)
-        user = self._directory.user_named(username)
-        if user is None:
-            raise MemberNotFoundError(name)
-        await self._store.remove_user(user.id)
+        await self._store.remove_user(self.service(name, tenant_id).user.id)
         await self._changed()
 
     async def _changed(self) -> None:

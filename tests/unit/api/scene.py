@@ -15,7 +15,7 @@ from llm_scheduler.api.parts import AccessParts, Parts, Readiness
 from llm_scheduler.api.server import Api, create_app
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.domain.access import Principal, administrator
-from llm_scheduler.domain.errors import UnauthorizedError
+from llm_scheduler.domain.access_errors import UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, TenantId
 from llm_scheduler.ports.passwords import Verdict
 from llm_scheduler.providers.scripted import ScriptedKind

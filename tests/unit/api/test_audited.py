@@ -15,7 +15,8 @@ from llm_scheduler.api.audited import AUDITED, NOT_AUDITED
 from llm_scheduler.api.permissions import NEEDS, Open
 from llm_scheduler.api.server import routes
 from llm_scheduler.domain.access import PERMISSIONS, Principal, PrincipalKind, Role
-from llm_scheduler.domain.errors import StoreUnavailableError, UnauthorizedError
+from llm_scheduler.domain.access_errors import UnauthorizedError
+from llm_scheduler.domain.errors import StoreUnavailableError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, UserId
 from llm_scheduler.domain.tenant import Tenant
 from llm_scheduler.providers.kinds import KINDS

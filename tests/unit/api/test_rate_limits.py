@@ -14,7 +14,7 @@ from llm_scheduler.api.origin import Origins
 from llm_scheduler.api.protection import Protection
 from llm_scheduler.api.server import create_app
 from llm_scheduler.domain.access import PERMISSIONS, ApiKey, KeyLimits, Principal, PrincipalKind, Role, administrator
-from llm_scheduler.domain.errors import UnauthorizedError
+from llm_scheduler.domain.access_errors import UnauthorizedError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, KeyId, UserId
 from llm_scheduler.domain.tenant import Quotas
 from llm_scheduler.services.ledger import LocalLedger

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llm_scheduler.domain.access import PERMISSIONS, Permission, Role
-from llm_scheduler.domain.errors import ForbiddenError, InvalidInputError
+from llm_scheduler.domain.access_errors import ForbiddenError
+from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.key_text import ALPHABET, KEY_PATTERN, is_sound, key_text, shown_prefix
 from llm_scheduler.domain.networks import checked_network, contains, is_within
 from llm_scheduler.domain.scopes import BUNDLES, SCOPES, expanded

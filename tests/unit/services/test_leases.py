@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from llm_scheduler.domain.errors import BrokerUnavailableError, RateLimitedError
+from llm_scheduler.domain.access_errors import RateLimitedError
+from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.rate import Buckets, Grant, Rule, rule_of
 from llm_scheduler.services.leases import LeasedLedger
 from llm_scheduler.services.ledger import Key, LocalLedger, Standing

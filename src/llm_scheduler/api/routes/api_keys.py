@@ -71,12 +71,14 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), ApiKeyBody, "body")
+    caller.audit(target=body.name)
 
     async def make() -> tuple[Answer, str]:
         draft = KeyDraft(body.name, body.user, body.scopes, body.limits(), body.ends_at(caller.parts.clock.now()))
         key, text = await caller.parts.access.api_keys.add(caller.principal, draft)
-        place = f"{_ALL}/{key.id}"
-        return json_answer({**_shown(caller, key), "key": text}, 201, place), place
+        place, shown = f"{_ALL}/{key.id}", _shown(caller, key)
+        caller.audit(target=str(key.id), after=shown)
+        return json_answer({**shown, "key": text}, 201, place), place
 
     return await once_shown(request, raw, make)
 
@@ -126,8 +128,11 @@ async def change(request: Request) -> Answer:
     no_query(request)
     body = await read_body(request, ApiKeyPatch)
     changes = body.changes(caller.parts.clock.now())
-    key = await caller.parts.access.api_keys.change(caller.principal, _key_id(request), changes)
-    return json_answer(_shown(caller, key))
+    keys, key_id = caller.parts.access.api_keys, _key_id(request)
+    caller.audit(before=_shown(caller, await keys.get(caller.principal, key_id)))
+    shown = _shown(caller, await keys.change(caller.principal, key_id, changes))
+    caller.audit(after=shown)
+    return json_answer(shown)
 
 
 @router.delete(_ONE, **operation(Tag.ACCESS, "Revoke an API key", answers={204: "It is revoked."}, problems=(404, 503)))
@@ -135,7 +140,9 @@ async def revoke(request: Request) -> Nothing:
     """Revoke it for good: here at once, in other processes within a second. It stays to be seen for 90 days."""
     caller = caller_of(request)
     no_query(request)
-    await caller.parts.access.api_keys.revoke(caller.principal, _key_id(request))
+    keys, key_id = caller.parts.access.api_keys, _key_id(request)
+    caller.audit(before=_shown(caller, await keys.get(caller.principal, key_id)))
+    await keys.revoke(caller.principal, key_id)
     return Nothing()
 
 
@@ -167,8 +174,10 @@ async def renew(request: Request) -> Answer:
             caller.principal, _key_id(request), body.overlap_s * 1000, ends_at
         )
         place = f"{_ALL}/{key.id}"
-        shown = {**_shown(caller, key), "key": text, "replaces": _shown(caller, old)}
-        return json_answer(shown, 201, place), place
+        shown = {**_shown(caller, key), "replaces": _shown(caller, old)}
+        # The new one's id, for `id` is among the fields that nobody sets.
+        caller.audit(after={**shown, "new_id": key.id})
+        return json_answer({**shown, "key": text}, 201, place), place
 
     return await once_shown(request, body.model_dump_json().encode(), make)
 

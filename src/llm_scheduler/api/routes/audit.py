@@ -25,7 +25,7 @@ from llm_scheduler.api.schemas.audit import (
 )
 from llm_scheduler.api.streams import RowStream
 from llm_scheduler.domain.access import Permission, PrincipalKind
-from llm_scheduler.domain.errors import TenantNotFoundError
+from llm_scheduler.domain.access_errors import TenantNotFoundError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.services.audit import verified
 

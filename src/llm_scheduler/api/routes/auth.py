@@ -24,7 +24,7 @@ from llm_scheduler.api.schemas.sign_in import (
     SetupBody,
     SignedInShown,
 )
-from llm_scheduler.api.signing import device_of, signed_in, signing_of
+from llm_scheduler.api.signing import counted_failures, device_of, note_name, signed_in, signing_of
 from llm_scheduler.domain.sign_in_errors import SignInNeededError
 
 router: Final = APIRouter(route_class=DirectRoute)
@@ -61,7 +61,8 @@ async def setup(request: Request) -> Answer:
     body = await read_body(request, SetupBody)
     if body.cookie:
         check_origin(request, parts.public_url)
-    signed = await parts.first_user.accept(body.token, body.username, body.password, device_of(request))
+    with counted_failures(request):
+        signed = await parts.first_user.accept(body.token, body.username, body.password, device_of(request))
     return signed_in(request, signed, in_cookie=body.cookie, status=201)
 
 
@@ -87,7 +88,9 @@ async def login(request: Request) -> Answer:
     if body.cookie:
         # Else another site's page could sign its visitors in as somebody of its own.
         check_origin(request, parts.public_url)
-    signed = await parts.sign_in.login(body.username, body.password, body.totp, body.tenant, device_of(request))
+    note_name(request, body.username)
+    with counted_failures(request):
+        signed = await parts.sign_in.login(body.username, body.password, body.totp, body.tenant, device_of(request))
     return signed_in(request, signed, in_cookie=body.cookie)
 
 
@@ -140,8 +143,14 @@ async def logout(request: Request) -> Answer | Nothing:
     parts = signing_of(request)
     body = await read_optional_body(request, LogoutBody) or LogoutBody()
     token = body.refresh_token or proven_cookie(request, parts.public_url)
-    if token is not None:
-        await parts.sign_in.logout(token, device_of(request))
+    ended = None if token is None else await parts.sign_in.logout(token, device_of(request))
+    caller = caller_of(request)
+    if ended is None:
+        caller.trail.is_silent = True
+    else:
+        user = caller.parts.access.directory.user(ended.user_id)
+        caller.audit(target="" if user is None else user.username, actor=user)
+        caller.audit_tenant(ended.tenant_id)
     return Nothing(dropped_cookies(secure=is_secure(request, parts.public_url)))
 
 
@@ -156,8 +165,10 @@ async def logout_everywhere(request: Request) -> Answer:
     user_id, login_id = caller.principal.user_id, caller.principal.login_id
     if user_id is None or login_id is None:
         raise SignInNeededError
-    ended = await parts.sign_in.logout_everywhere(user_id, device_of(request))
-    return json_answer({"ended_sessions": ended})
+    caller.audit(target=caller.principal.username)
+    shown = {"ended_sessions": await parts.sign_in.logout_everywhere(user_id, device_of(request))}
+    caller.audit(after=shown)
+    return json_answer(shown)
 
 
 @router.post(
@@ -175,4 +186,6 @@ async def rotate(request: Request) -> Answer:
     """Sign with a new key. What the old one signed holds until it is over, unless `keep_old` is false."""
     no_query(request)
     body = await read_optional_body(request, RotateBody) or RotateBody()
-    return json_answer({"kid": await signing_of(request).tokens.rotate(keeps_old=body.keep_old)})
+    shown = {"kid": await signing_of(request).tokens.rotate(keeps_old=body.keep_old)}
+    caller_of(request).audit(target=shown["kid"], after={**shown, "keep_old": body.keep_old})
+    return json_answer(shown)

@@ -53,7 +53,9 @@ async def export_own(request: Request) -> RowStream:
     """
     caller = caller_of(request)
     no_query(request)
-    return RowStream(_written(_lines(caller, caller.parts.access.tenants.of(caller.tenant_id))))
+    tenant = caller.parts.access.tenants.of(caller.tenant_id)
+    caller.audit(target=tenant.name)
+    return RowStream(_written(_lines(caller, tenant)))
 
 
 @router.get(

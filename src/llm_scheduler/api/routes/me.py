@@ -69,9 +69,12 @@ async def change(request: Request) -> Answer:
     no_query(request)
     body = await read_body(request, ProfilePatch)
     changes: dict[str, Any] = {name: getattr(body, name) for name in body.model_fields_set}
-    account = signing_of(request).own_account
-    user = await account.change(caller_of(request).principal, changes, device_of(request))
-    return json_answer(_user_json(user))
+    account, caller = signing_of(request).own_account, caller_of(request)
+    before = (await account.me(caller.principal)).user
+    caller.audit(target=before.username, before=_user_json(before))
+    shown = _user_json(await account.change(caller.principal, changes, device_of(request)))
+    caller.audit(after=shown)
+    return json_answer(shown)
 
 
 @router.post(
@@ -88,10 +91,13 @@ async def password(request: Request) -> Answer:
     """Take a new password. Every other sign-in ends; this one and API keys go on."""
     no_query(request)
     body = await read_body(request, OwnPasswordBody)
-    principal, device = caller_of(request).principal, device_of(request)
-    account = signing_of(request).own_account
-    ended = await account.change_password(principal, body.current_password, body.new_password, device)
-    return json_answer({"ended_sessions": ended})
+    caller, account = _caller(request), signing_of(request).own_account
+    ended = await account.change_password(
+        caller.principal, body.current_password, body.new_password, device_of(request)
+    )
+    shown = {"ended_sessions": ended}
+    caller.audit(after=shown, given=["password"])
+    return json_answer(shown)
 
 
 @router.get(f"{_PATH}/sessions", **operation(Tag.ME, "My sign-ins", answers={200: SignInList}, problems=(404, 503)))
@@ -133,8 +139,9 @@ async def begin_totp(request: Request) -> Answer:
     """A secret for an authenticator app. Nothing changes before a code of it is confirmed."""
     no_query(request)
     body = await read_body(request, ProofBody)
-    principal, device = caller_of(request).principal, device_of(request)
-    begun = await signing_of(request).own_account.begin_totp(principal, body.password, device)
+    begun = await signing_of(request).own_account.begin_totp(
+        _caller(request).principal, body.password, device_of(request)
+    )
     return json_answer(begun._asdict())
 
 
@@ -152,8 +159,9 @@ async def confirm_totp(request: Request) -> Answer:
     """With the first code. The answer has recovery codes, which are not shown again."""
     no_query(request)
     body = await read_body(request, ConfirmBody)
-    principal, device = caller_of(request).principal, device_of(request)
-    codes = await signing_of(request).own_account.confirm_totp(principal, body.ticket, body.code, device)
+    caller, account = _caller(request), signing_of(request).own_account
+    codes = await account.confirm_totp(caller.principal, body.ticket, body.code, device_of(request))
+    caller.audit(before={"has_totp": False}, after={"has_totp": True})
     return json_answer({"recovery_codes": [*codes]})
 
 
@@ -171,9 +179,17 @@ async def remove_totp(request: Request) -> Nothing:
     """Asks for the password."""
     no_query(request)
     body = await read_body(request, ProofBody)
-    principal, device = caller_of(request).principal, device_of(request)
-    await signing_of(request).own_account.remove_totp(principal, body.password, device)
+    caller, account = _caller(request), signing_of(request).own_account
+    await account.remove_totp(caller.principal, body.password, device_of(request))
+    caller.audit(before={"has_totp": True}, after={"has_totp": False})
     return Nothing()
+
+
+def _caller(request: Request) -> Caller:
+    """Who is about to change something of their own account."""
+    caller = caller_of(request)
+    caller.audit(target=caller.principal.username)
+    return caller
 
 
 def _user_json(user: User) -> dict[str, object]:

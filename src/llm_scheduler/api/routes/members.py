@@ -60,8 +60,13 @@ async def set_member(request: Request) -> Answer:
     no_query(request)
     role = Role((await read_body(request, MemberBody)).role)
     check_grant(caller, role)
-    member, is_new = await caller.parts.access.users.set_member(_name(request), caller.tenant_id, role)
-    return json_answer(member_json(member), 201 if is_new else 200)
+    users, name = caller.parts.access.users, _name(request)
+    before = users.found_member(name, caller.tenant_id)
+    caller.audit(before=None if before is None else member_json(before))
+    member, is_new = await users.set_member(name, caller.tenant_id, role)
+    shown = member_json(member)
+    caller.audit(after=shown)
+    return json_answer(shown, 201 if is_new else 200)
 
 
 @router.delete(
@@ -73,7 +78,9 @@ async def remove_member(request: Request) -> Nothing:
     caller = caller_of(request)
     no_query(request)
     check_grant(caller, Role.VIEWER)
-    await caller.parts.access.users.remove_member(_name(request), caller.tenant_id)
+    users, name = caller.parts.access.users, _name(request)
+    caller.audit(before=member_json(users.member(name, caller.tenant_id)))
+    await users.remove_member(name, caller.tenant_id)
     return Nothing()
 
 
@@ -108,11 +115,14 @@ async def add_service(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), ServiceBody, "body")
     role = Role(body.role)
+    caller.audit(target=body.name)
     check_grant(caller, role)
 
     async def make() -> Answer:
         made = await caller.parts.access.users.add_service(body.name, caller.tenant_id, role)
-        return json_answer(service_json(made), 201, f"{_SERVICES}/{body.name}")
+        shown = service_json(made)
+        caller.audit(after=shown)
+        return json_answer(shown, 201, f"{_SERVICES}/{body.name}")
 
     return await once(request, raw, make)
 
@@ -126,7 +136,9 @@ async def remove_service(request: Request) -> Nothing:
     caller = caller_of(request)
     no_query(request)
     check_grant(caller, Role.VIEWER)
-    await caller.parts.access.users.remove_service(request.path_params["account"], caller.tenant_id)
+    users, name = caller.parts.access.users, request.path_params["account"]
+    caller.audit(before=service_json(users.service(name, caller.tenant_id)))
+    await users.remove_service(name, caller.tenant_id)
     return Nothing()
 
 

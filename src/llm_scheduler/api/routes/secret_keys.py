@@ -43,7 +43,9 @@ async def rotate(request: Request) -> Answer:
     """
     caller = caller_of(request)
     no_query(request)
-    return json_answer(rotation_json(await caller.parts.access.rotation.begin()), 202, _ROTATE)
+    shown = rotation_json(await caller.parts.access.rotation.begin())
+    caller.audit(after=shown)
+    return json_answer(shown, 202, _ROTATE)
 
 
 @router.get(

@@ -20,6 +20,7 @@ from llm_scheduler.api.schemas.series import (
     error_group_json,
     point_json,
 )
+from llm_scheduler.api.showing import HIDDEN_WORDS, sees_payloads
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.ports.series import Span
 
@@ -58,11 +59,15 @@ async def series(request: Request) -> Answer:
     **operation(Tag.STATS, "Errors by cause", query=SpanQuery, answers={200: ErrorGroupList}, problems=(404, 503)),
 )
 async def errors(request: Request) -> Answer:
-    """Failed attempts of a span of at most 92 days by model, code and HTTP status, most frequent first."""
+    """Failed attempts of a span of at most 92 days by model, code and HTTP status, most frequent first.
+
+    The message is that of one of them; it may quote the payload, so it takes `payloads:read`.
+    """
     caller = caller_of(request)
     found = await caller.parts.series.errors(_span(caller, query_of(request, SpanQuery)))
     name_of = caller.parts.catalogue.name_of
-    return json_answer({"items": [error_group_json(group, name_of) for group in found]})
+    words = None if sees_payloads(caller) else HIDDEN_WORDS
+    return json_answer({"items": [error_group_json(group, name_of, hidden_words=words) for group in found]})
 
 
 def _span(caller: Caller, query: SpanQuery) -> Span:

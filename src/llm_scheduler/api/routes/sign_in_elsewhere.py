@@ -17,7 +17,7 @@ from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import query_of
 from llm_scheduler.api.schemas.sign_in import TenantName
-from llm_scheduler.api.signing import device_of, signing_of
+from llm_scheduler.api.signing import device_of, note_signed_in, signing_of
 from llm_scheduler.services.provider_sign_in import ERRAND_S
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ async def callback(request: Request) -> Answer:
     returned = {name: value[:_MOST_RETURNED] for name, value in request.query_params.items()}
     kept = request.cookies.get(_ERRAND_COOKIE)
     signed, target = await provider.finish(kept, redirect_uri, returned, device_of(request))
+    note_signed_in(request, signed)
     secure = is_secure(request, signing_of(request).public_url)
     max_age_s = max(0, (signed.expires_at - caller_of(request).parts.clock.now()) // 1000)
     cookies = sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, secure=secure)

@@ -32,6 +32,8 @@ from llm_scheduler.domain.tenant import TenantState
 from llm_scheduler.services.tenants import REMOVAL, new_tenant, removal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from llm_scheduler.ports.promises import ActionProgress
 
 router: Final = APIRouter(route_class=DirectRoute)
@@ -79,10 +81,13 @@ async def add(request: Request) -> Answer:
     no_query(request)
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), TenantBody, "body")
+    caller.audit(target=body.name)
 
     async def make() -> Answer:
         tenant = await caller.parts.access.tenants.add(new_tenant(**body.fields()))
-        return json_answer(tenant_json(tenant), 201, f"{_PATH}/{tenant.name}")
+        shown = tenant_json(tenant)
+        caller.audit(after=shown)
+        return json_answer(shown, 201, f"{_PATH}/{tenant.name}")
 
     return await once(request, raw, make)
 
@@ -125,11 +130,10 @@ async def change(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_body(request, TenantPatch)
-    tenants, name = caller.parts.access.tenants, _name(request)
     changes: dict[str, Any] = body.changes()
     if body.quotas is not None:
-        changes["quotas"] = replace(tenants.get(name).quotas, **body.quotas.given())
-    return json_answer(tenant_json(await tenants.change(name, changes)))
+        changes["quotas"] = replace(caller.parts.access.tenants.get(_name(request)).quotas, **body.quotas.given())
+    return await _changed(request, changes)
 
 
 @router.post(
@@ -166,6 +170,7 @@ async def remove(request: Request) -> Answer:
     if query_of(request, RemoveQuery).confirm != name:
         raise invalid("Give the tenant's name once more, so that nothing is deleted by mistake.", "query", "confirm")
     text = await caller.parts.access.tenants.removable(name)
+    caller.audit(before=tenant_json(caller.parts.access.tenants.get(name)))
     begun = await caller.parts.actions.begin(REMOVAL, text)
     return json_answer(_removal(begun), 202, f"{_PATH}/removals/{begun.id}")
 
@@ -180,5 +185,13 @@ def _removal(progress: ActionProgress) -> dict[str, object]:
 
 async def _stated(request: Request, state: TenantState) -> Answer:
     no_query(request)
-    tenants = caller_of(request).parts.access.tenants
-    return json_answer(tenant_json(await tenants.change(_name(request), {"state": state})))
+    return await _changed(request, {"state": state})
+
+
+async def _changed(request: Request, changes: Mapping[str, Any]) -> Answer:
+    caller, name = caller_of(request), _name(request)
+    tenants = caller.parts.access.tenants
+    caller.audit(before=tenant_json(tenants.get(name)))
+    shown = tenant_json(await tenants.change(name, changes))
+    caller.audit(after=shown)
+    return json_answer(shown)

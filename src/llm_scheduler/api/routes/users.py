@@ -52,13 +52,15 @@ async def add(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_body(request, UserBody)
+    caller.audit(target=body.username)
     check_grant(caller, Role.ADMIN)
     fields = {name: getattr(body, name) for name in ("username", "display_name", "email", "is_admin")}
     user, password = await caller.parts.access.users.add(
         new_user(**fields), body.password, is_external=body.is_external
     )
-    shown = _shown(caller, user) | {"initial_password": password}
-    return json_answer(shown, 201, f"{_PATH}/{user.username}")
+    shown = _shown(caller, user)
+    caller.audit(after=shown)
+    return json_answer(shown | {"initial_password": password}, 201, f"{_PATH}/{user.username}")
 
 
 @router.get(_ONE, **operation(Tag.ACCESS, "Get a user", answers={200: UserShown}, problems=(404, 503)))
@@ -85,7 +87,11 @@ async def change(request: Request) -> Answer:
     no_query(request)
     body = await read_body(request, UserPatch)
     check_grant(caller, Role.ADMIN)
-    return json_answer(_shown(caller, await caller.parts.access.users.change(_name(request), body.changes())))
+    users = caller.parts.access.users
+    caller.audit(before=_shown(caller, users.get(_name(request))))
+    shown = _shown(caller, await users.change(_name(request), body.changes()))
+    caller.audit(after=shown)
+    return json_answer(shown)
 
 
 @router.post(
@@ -97,6 +103,7 @@ async def reset_password(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     check_grant(caller, Role.ADMIN)
+    caller.audit(given=["password"])
     user, password = await caller.parts.access.users.reset_password(_name(request))
     return json_answer(_shown(caller, user) | {"initial_password": password})
 
@@ -110,7 +117,9 @@ async def remove(request: Request) -> Nothing:
     caller = caller_of(request)
     no_query(request)
     check_grant(caller, Role.ADMIN)
-    await caller.parts.access.users.remove(_name(request))
+    users = caller.parts.access.users
+    caller.audit(before=_shown(caller, users.get(_name(request))))
+    await users.remove(_name(request))
     return Nothing()
 
 

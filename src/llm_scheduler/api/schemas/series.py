@@ -88,8 +88,10 @@ def point_json(point: SeriesPoint) -> dict[str, Any]:
     }
 
 
-def error_group_json(group: ErrorGroup, name_of: Callable[[ModelId], str]) -> dict[str, Any]:
-    """A cause for an answer."""
+def error_group_json(
+    group: ErrorGroup, name_of: Callable[[ModelId], str], *, hidden_words: str | None = None
+) -> dict[str, Any]:
+    """A cause for an answer; with `hidden_words` in place of those of the error."""
     return {
         "model": name_of(group.model_id),
         "code": group.code,
@@ -97,5 +99,5 @@ def error_group_json(group: ErrorGroup, name_of: Callable[[ModelId], str]) -> di
         "count": group.number,
         "last_at": stamp(group.last_at),
         "task_id": group.task_id,
-        "message": group.message[:500],
+        "message": hidden_words or group.message[:500],
     }

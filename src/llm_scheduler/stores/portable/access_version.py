@@ -45,11 +45,26 @@ def access_changed(
     columns = ("name", "version", "updated_at", "data")
     # Whoever is next waits here for our commit: steps become visible in their order, without a gap.
     transaction.upsert("states", columns, ("updated_at",), [row], added=("version",))
+    version = also_changed(transaction, users=users, keys=keys, logins=logins)
+    if version and version % _PRUNE_EVERY == 0:
+        transaction.do(_PRUNE, (version - _KEPT,))
+
+
+def also_changed(
+    transaction: Transaction,
+    *,
+    users: Iterable[UserId] = (),
+    keys: Iterable[KeyId] = (),
+    logins: Iterable[LoginId] = (),
+) -> int:
+    """Name more of the step that `access_changed` has begun in this transaction; its number, 0 if there is no more.
+
+    A move that first waits its turn, then judges, knows only afterwards whose keys and sign-ins it ends.
+    """
     kinds = ((USER, users), (KEY, keys), (LOGIN, logins))
     touched = [(kind, row_id) for kind, ids in kinds for row_id in sorted(set(ids))]
     if not touched:
-        return
+        return 0
     version: int = transaction.value(VERSION, (VERSION_NAME,))
     transaction.insert("access_changes", _COLUMNS, [(version, *one) for one in touched])
-    if version % _PRUNE_EVERY == 0:
-        transaction.do(_PRUNE, (version - _KEPT,))
+    return version

@@ -92,7 +92,7 @@ def _first(transaction: Transaction, user: User, tenant_id: TenantId) -> User | 
     transaction.insert("users", USER_COLUMNS, [user_row(added)])
     membership = Membership(user_id, tenant_id, Role.OWNER, now)
     transaction.insert("memberships", MEMBERSHIP_COLUMNS, [membership_row(membership)])
-    access_changed(transaction)
+    access_changed(transaction, users=[user_id])
     return added
 
 
@@ -104,7 +104,7 @@ def _sign_up(transaction: Transaction, user: User) -> User:
     name = _free_name(transaction, user.username[:_LONGEST_NAME])
     added = replace(user, id=user_id, username=name, created_at=now, updated_at=now)
     transaction.insert("users", USER_COLUMNS, [user_row(added)])
-    access_changed(transaction)
+    access_changed(transaction, users=[user_id])
     return added
 
 
@@ -133,7 +133,7 @@ def _change(
             values.append(value)
     if not transaction.run(f"UPDATE users SET {settings} WHERE {where}", values):  # noqa: S608 - names of our own
         return False
-    access_changed(transaction)
+    access_changed(transaction, users=[user_id])
     return True
 
 
@@ -150,5 +150,5 @@ def _follow(transaction: Transaction, user_id: UserId, roles: Mapping[TenantId, 
             transaction.insert("memberships", MEMBERSHIP_COLUMNS, [membership_row(one) for one in memberships])
         is_changed = True
     if is_changed:
-        access_changed(transaction)
+        access_changed(transaction, users=[user_id])
     return is_changed

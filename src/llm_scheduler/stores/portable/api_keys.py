@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_scheduler.domain.errors import ApiKeyRevokedError
+from llm_scheduler.domain.access_errors import ApiKeyRevokedError
 from llm_scheduler.domain.ids import KeyId, Millis
 from llm_scheduler.stores import key_statements as texts
 from llm_scheduler.stores.access_rows import KEY_COLUMNS, key_of, key_row

@@ -38,6 +38,7 @@ RENEW: Final = (
     "WHERE id = ? AND generation = ? AND token_hash = ? AND revoked_at IS NULL AND expires_at > ?"
 )
 END: Final = "UPDATE logins SET revoked_at = ? WHERE user_id = ? AND revoked_at IS NULL"
+ENDED: Final = "SELECT id FROM logins WHERE user_id = ? AND revoked_at = ?"
 GROW_EPOCH: Final = "UPDATE users SET epoch = epoch + 1, updated_at = ? WHERE id = ?"
 FORGET_LOGINS: Final = "DELETE FROM logins WHERE expires_at < ? OR revoked_at < ?"
 COUNTED: Final = "SELECT data FROM states WHERE name = ?"
@@ -89,7 +90,7 @@ class LoginsCalls(Access):
         def end(transaction: Transaction) -> int:
             transaction.do(GROW_EPOCH, (transaction.now, user_id))
             ended = transaction.run(END, (transaction.now, user_id))
-            access_changed(transaction)
+            access_changed(transaction, users=[user_id], logins=ended_now(transaction, user_id))
             return ended
 
         return await self._write(end)
@@ -147,7 +148,7 @@ class LoginsCalls(Access):
 def _open(transaction: Transaction, login: Login) -> Login:
     opened = replace(login, id=LoginId(transaction.new_id("logins")))
     transaction.insert("logins", LOGIN_COLUMNS, [login_row(opened)])
-    access_changed(transaction)
+    access_changed(transaction, logins=[opened.id])
     return opened
 
 
@@ -159,8 +160,13 @@ def _end(transaction: Transaction, user_id: UserId, only: LoginId | None, but: L
         statement, values = f"{statement} AND id <> ?", [*values, but]
     ended = transaction.run(statement, values)
     if ended:
-        access_changed(transaction)
+        access_changed(transaction, logins=ended_now(transaction, user_id))
     return ended
+
+
+def ended_now(transaction: Transaction, user_id: UserId) -> list[LoginId]:
+    """Sign-ins of a user that this transaction has ended."""
+    return [LoginId(row[0]) for row in transaction.rows(("id",), ENDED, (user_id, transaction.now))]
 
 
 def _take(transaction: Transaction, names: list[str]) -> int:

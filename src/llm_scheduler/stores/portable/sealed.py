@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
+from llm_scheduler.domain.ids import UserId
 from llm_scheduler.domain.secrecy import (
     SEALED,
     SEALED_TEXT,
@@ -40,7 +41,7 @@ class Place(NamedTuple):
     also: str = ""
     """What else is written with it."""
     is_access: bool = False
-    """Part of what callers are let in by."""
+    """Part of what callers are let in by; its rows are users."""
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -120,5 +121,5 @@ def _reseal(transaction: Transaction, row: SealedRow, text: str) -> bool:
     if not transaction.run(where.change, (text, row.id, row.text)):
         return False
     if where.is_access:
-        access_changed(transaction)
+        access_changed(transaction, users=[UserId(int(row.id))])
     return True

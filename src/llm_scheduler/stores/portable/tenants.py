@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from llm_scheduler.domain.errors import TenantNameTakenError, TenantNotFoundError
+from llm_scheduler.domain.access_errors import TenantNameTakenError, TenantNotFoundError
 from llm_scheduler.domain.ids import ModelId, TaskId, TenantId
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.ports.people import Erased
