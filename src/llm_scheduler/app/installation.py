@@ -210,7 +210,7 @@ class Installation(Adapters):
         return [model.id for model in self.catalogue.models() if model.name in names]
 
     def _tools(self) -> Tools:
-        rng = random.Random()  # noqa: S311 - jitter, not a secret  # nosec B311
+        rng = random.Random()  # noqa: S311 - jitter, not a secret
         return Tools(
             store=self.store,
             broker=self.broker,

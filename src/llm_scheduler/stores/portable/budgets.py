@@ -54,7 +54,7 @@ def change(transaction: Transaction, budget_id: int, changes: Mapping[str, Any])
     names = (*_CHANGEABLE, "spent_microusd", "period_start", "told_percent", "updated_at")
     values = dict(zip(texts.BUDGET, _row(changed), strict=True))
     settings = ", ".join(f"{name} = ?" for name in names)
-    transaction.do(f"UPDATE budgets SET {settings} WHERE id = ?", (*(values[name] for name in names), budget_id))  # noqa: S608 - our names  # nosec B608
+    transaction.do(f"UPDATE budgets SET {settings} WHERE id = ?", (*(values[name] for name in names), budget_id))  # noqa: S608 - our names
     return changed
 
 
