@@ -54,11 +54,8 @@ RESERVATION: Final = ("task_id", "attempt", "budget_id", "amount_microusd")
 _RESERVATION: Final = ", ".join(RESERVATION)
 HOLD_RESERVATIONS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt > 0"
 SELECT_NEEDS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt = 0"
-<<<<<<< HEAD
 DROP_NEEDS: Final = "DELETE FROM reservations WHERE attempt = 0"
 NEEDS_OF: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id = ? AND attempt = 0"
-=======
->>>>>>> h/lint
 DROP_RESERVATIONS: Final = "DELETE FROM reservations WHERE task_id IN ({ids}) AND attempt = ?"
 DROP_STALE_NEEDS: Final = (
     "DELETE FROM reservations WHERE attempt = 0 "
