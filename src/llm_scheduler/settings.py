@@ -262,7 +262,7 @@ def load(
     values |= environment
     values |= chosen
     try:
-        return Settings(**values), sources
+        return Settings(**values).told(sources), sources
     except ValidationError as error:
         raise SettingsError(_explained(error, sources)) from error
 
