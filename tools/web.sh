@@ -7,7 +7,11 @@ built=src/llm_scheduler/_web/index.html
 done_mark=web/node_modules/.installed
 
 sources() { find web/src web/public web/index.html web/package.json web/vite.config.ts docs/openapi.json -newer "$1" -print -quit; }
-npm_quiet() { (cd web && npm "$@"); }
+# What a step has to say is shown only if it fails.
+npm_quiet() {
+  local said
+  said=$(cd web && npm "$@" 2>&1) || { printf '%s\n' "$said" >&2; return 1; }
+}
 
 if [ ! -e "$done_mark" ] || [ web/package-lock.json -nt "$done_mark" ]; then
   echo "setup: installing the dashboard's packages"
@@ -16,8 +20,8 @@ if [ ! -e "$done_mark" ] || [ web/package-lock.json -nt "$done_mark" ]; then
 fi
 if [ ! -e "$built" ] || [ -n "$(sources "$built")" ]; then
   echo "setup: building the dashboard"
-  npm_quiet run --silent gen >/dev/null
-  npm_quiet run --silent build >/dev/null
+  npm_quiet run --silent gen
+  npm_quiet run --silent build
   touch "$built"
 fi
 if [ "${1:-}" = check ]; then

@@ -8,14 +8,12 @@ directory), environment `LLMS_*`, command line. A secret may lie in a file that
 from __future__ import annotations
 
 import difflib
-import json
 import os
 import re
 import stat
 import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
-from urllib.parse import urlsplit
 
 from pydantic import ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
@@ -24,6 +22,7 @@ from llm_scheduler.domain.tenant import StorePayloads
 from llm_scheduler.paths import default_data_dir
 from llm_scheduler.scheduling.strategies.registry import find
 from llm_scheduler.settings_protection import ProtectionSettings
+from llm_scheduler.settings_sign_in import SignInSettings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -42,7 +41,6 @@ REDIS: Final = (
     "rediss+cluster://",
 )
 _MASKED: Final = "********"
-_LOOPBACK: Final = frozenset({"127.0.0.1", "::1", "localhost"})
 _PASSWORD: Final = re.compile(r"(://[^/@]*:)[^@]*@")
 """In a URL, from the colon of the user to the last @ before the host."""
 
@@ -53,7 +51,7 @@ class SettingsError(SchedulerError):
     code = "bad_settings"
 
 
-class Settings(ProtectionSettings):
+class Settings(ProtectionSettings, SignInSettings):
     """What an installation may choose."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -106,30 +104,6 @@ class Settings(ProtectionSettings):
         le=86_400,
         description="Seconds that users and keys are trusted in a cluster while the record cannot be asked; then 503.",
     )
-    public_url: str | None = Field(
-        None, description="How browsers reach this server, https://HOST. Needed for sign-in at a provider."
-    )
-    admin_password: SecretStr | None = Field(
-        None, description="Makes the user admin at a start without any user. Default: the start prints a link."
-    )
-    password_min_length: int = Field(10, ge=8, le=64, description="Characters that a password has at least.")
-    access_token_minutes: float = Field(
-        15, ge=1, le=60, description="How long an access token holds; it is renewed without asking anybody."
-    )
-    refresh_days: float = Field(14, gt=0, le=365, description="Days without a use that end a sign-in.")
-    login_max_days: float = Field(90, gt=0, le=3650, description="Days after which to sign in again in any case.")
-    oidc_issuer: str | None = Field(
-        None,
-        description="OpenID Connect provider to sign in at, https://…; needs the extra [oidc] and LLMS_PUBLIC_URL.",
-    )
-    oidc_client_id: str | None = Field(None, description="How the provider knows this installation.")
-    oidc_client_secret: SecretStr | None = Field(None, description="Its secret; none for a public client.")
-    oidc_scopes: str = Field("openid profile email", description="What to ask the provider for; openid among it.")
-    oidc_groups_claim: str = Field("groups", description="The claim with a person's groups; dots lead into others.")
-    oidc_role_map: dict[str, str] | None = Field(
-        None, description='JSON, {"group": "admin"} or {"group": "tenant:role"}: sets roles at every sign-in.'
-    )
-    oidc_create_users: bool = Field(True, description="Whether who is new there gets an account here.")
     strategy: str = Field("fair", description="Order of tasks (docs/strategies.md); a model may have its own.")
     max_queue_length: int = Field(2_000_000, ge=1, description="Tasks that may wait in all; more get 429 queue_full.")
     max_input_bytes: int = Field(1024 * 1024, ge=256, description="Largest input of one task, bytes of JSON.")
@@ -167,38 +141,6 @@ class Settings(ProtectionSettings):
         if value is not None and len(value.get_secret_value()) < 16:
             raise ValueError("needs at least 16 characters")
         return value
-
-    @field_validator("public_url")
-    @classmethod
-    def _public_url_is_plain(cls, value: str | None) -> str | None:
-        if value is None:
-            return None
-        parts = urlsplit(value.rstrip("/"))
-        if parts.scheme not in ("http", "https") or not parts.hostname or parts.path or parts.query or parts.username:
-            raise ValueError("is not https://HOST[:PORT]")
-        return value.rstrip("/")
-
-    @field_validator("oidc_issuer")
-    @classmethod
-    def _issuer_is_safe(cls, value: str | None) -> str | None:
-        if value is not None:
-            parts = urlsplit(value)
-            if not parts.hostname or not (parts.scheme == "https" or parts.hostname in _LOOPBACK):
-                raise ValueError("is not https://… (http only on this machine)")
-        return value
-
-    @field_validator("oidc_role_map", mode="before")
-    @classmethod
-    def _role_map_is_json(cls, value: object) -> object:
-        try:
-            found = json.loads(value) if isinstance(value, str) else value
-        except ValueError as error:
-            raise ValueError(f"is not JSON: {error}") from error
-        for group, given in found.items() if isinstance(found, dict) else ():
-            tenant, _, role = str(given).rpartition(":")
-            if given != "admin" and not (tenant and role in ("owner", "developer", "viewer")):
-                raise ValueError(f"{group}: use admin or TENANT:ROLE, ROLE being owner, developer or viewer")
-        return found
 
     @field_validator("models", mode="before")
     @classmethod
@@ -248,8 +190,6 @@ class Settings(ProtectionSettings):
             )
         if self.database_read_url is not None and not self.is_mysql:
             raise ValueError("LLMS_DATABASE_READ_URL needs LLMS_DATABASE_URL=mysql://…")
-        if self.oidc_issuer is not None and (self.oidc_client_id is None or self.public_url is None):
-            raise ValueError("LLMS_OIDC_ISSUER needs LLMS_OIDC_CLIENT_ID and LLMS_PUBLIC_URL")
         return self
 
     @property
@@ -322,7 +262,7 @@ def load(
     values |= environment
     values |= chosen
     try:
-        return Settings(**values), sources
+        return Settings(**values).told(sources), sources
     except ValidationError as error:
         raise SettingsError(_explained(error, sources)) from error
 

@@ -6,12 +6,16 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, field_validator
 
 from llm_scheduler.domain.addresses import network_of
 from llm_scheduler.domain.outbound import check_entry
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from typing import Self
 
 _ORIGIN: Final = re.compile(r"https?://(?:[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1,5})?")
 
@@ -58,6 +62,18 @@ class ProtectionSettings(BaseModel):
     max_header_bytes: int = Field(32_768, ge=1024, description="Largest head of a request: all headers, bytes.")
     max_headers: int = Field(100, ge=10, description="Most headers of a request.")
     max_url_bytes: int = Field(16_384, ge=256, description="Longest path and query of a request, bytes.")
+    _sources: dict[str, str] = PrivateAttr(default_factory=dict[str, str])
+
+    @property
+    def sources(self) -> Mapping[str, str]:
+        """Where each value that is not a default comes from, as far as it was told."""
+        return self._sources
+
+    def told(self, sources: Mapping[str, str]) -> Self:
+        """These, knowing where they come from."""
+        self._sources = dict(sources)
+        return self
+
     max_connections: int = Field(
         0, ge=0, description="Most open connections to this process. 0 = as many as open files allow, less a reserve."
     )

@@ -17,9 +17,16 @@ LONG_MS = 3_600_000
 
 
 def pace(
-    per_s: float, burst: float, *, unit: Unit = Unit.REQUESTS, valid_ms: int = LONG_MS, bonus: float = 0.0
+    per_s: float,
+    burst: float,
+    *,
+    unit: Unit = Unit.REQUESTS,
+    valid_ms: int = LONG_MS,
+    bonus: float = 0.0,
+    most: float | None = None,
+    counted: int = 0,
 ) -> Pace:
-    return Pace(unit, per_s, burst, valid_ms, bonus)
+    return Pace(unit, per_s, burst, valid_ms, bonus, most, counted)
 
 
 async def opened(scene: Scene, *gates: GateRules, rpm: int | None = None, tpm: int | None = None) -> None:
@@ -149,6 +156,32 @@ async def test_a_bonus_is_given_once_or_taken(scene: Scene, bonus: float, starts
     assert (await count(scene), (await scene.ask()).wait_ms) == (starts, wait_ms)
 
 
+@pytest.mark.parametrize(("most", "starts", "wait_ms"), [(7.0, 4, 1_000), (2.0, 2, 1_000), (-2.5, 0, 3_500)])
+async def test_no_more_than_the_most_is_left_in_the_bucket(
+    scene: Scene, most: float, starts: int, wait_ms: int
+) -> None:
+    """Of four that are left, of ten at most."""
+    await opened(scene)
+    await scene.broker.set_pace(LANE, None, [pace(1.0, 10.0)])
+    assert await count(scene, 6) == 6
+
+    await scene.broker.set_pace(LANE, None, [pace(1.0, 10.0, most=most, counted=6)])
+
+    assert (await count(scene), (await scene.ask()).wait_ms) == (starts, wait_ms)
+
+
+@pytest.mark.parametrize(("unit", "each"), [(Unit.REQUESTS, 1), (Unit.TOKENS, 100), (Unit.OUTPUT_TOKENS, 60)])
+async def test_what_was_spent_since_goes_off_the_most(scene: Scene, unit: Unit, each: int) -> None:
+    """Who sets the pace knew of three calls; five more started before the word came."""
+    await opened(scene)
+    await scene.broker.set_pace(LANE, None, [pace(1.0, 20.0 * each, unit=unit)])
+    assert await count(scene, 8) == 8
+
+    await scene.broker.set_pace(LANE, None, [pace(1.0, 20.0 * each, unit=unit, most=7.0 * each, counted=3 * each)])
+
+    assert await count(scene) == 2
+
+
 async def test_tokens_that_were_not_used_go_back_into_the_bucket(scene: Scene) -> None:
     await opened(scene)
     await scene.broker.set_pace(LANE, None, [pace(100.0, 200.0, unit=Unit.TOKENS)])
@@ -178,7 +211,16 @@ async def test_a_gates_pace_stands_in_place_of_the_gates_limit_not_of_the_lanes(
     assert await count(scene) == 1
 
 
-@pytest.mark.parametrize("wrong", [pace(0.0, 1.0), pace(-1.0, 1.0), pace(float("nan"), 1.0), pace(1.0, float("inf"))])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        pace(0.0, 1.0),
+        pace(-1.0, 1.0),
+        pace(float("nan"), 1.0),
+        pace(1.0, float("inf")),
+        pace(1.0, 1.0, most=float("-inf")),
+    ],
+)
 async def test_a_pace_that_cannot_be_kept_to_is_refused(scene: Scene, wrong: Pace) -> None:
     await opened(scene)
 

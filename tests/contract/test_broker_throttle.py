@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from tests.contract import broker_scene
-from tests.contract.broker_scene import LANE, OTHER, Scene, rules, task
+from tests.contract.broker_scene import LANE, ME, OTHER, Scene, rules, task
 
 from llm_scheduler.ports.broker import Release
 
@@ -39,6 +39,38 @@ async def test_a_shorter_pause_never_shortens_a_longer_one(scene: Scene) -> None
     assert (await scene.ask())[1] == 5_000
     await scene.broker.throttle(LANE, 9_000)
     assert (await scene.ask())[1] == 9_000
+
+
+async def test_a_pause_that_is_ended_is_over_now_and_a_probe_goes_out(scene: Scene) -> None:
+    await paused(scene)
+    await scene.broker.throttle(OTHER, 9_000)
+
+    await scene.broker.end_pause(LANE)
+
+    assert [gate.holds for gate in (await scene.broker.state(LANE)).gates] == [()]
+    assert await scene.ids(9) == [0]
+    assert await scene.claim(9) == []
+    await scene.enqueue(task(100, lane=OTHER))
+    assert (await scene.ask(9, OTHER))[1] == 9_000
+
+
+async def test_there_may_be_no_pause_to_end(scene: Scene) -> None:
+    await scene.open()
+    await scene.enqueue(*(task(number) for number in range(20)))
+
+    await scene.broker.end_pause(LANE)
+    await scene.broker.end_pause(LANE, "nowhere")
+
+    assert len(await scene.claim(9)) == 9
+
+
+async def test_who_waits_hears_that_a_pause_was_ended(scene: Scene) -> None:
+    await paused(scene)
+    seen = (await scene.broker.claim(ME, (LANE,), 9)).seen
+
+    await scene.broker.end_pause(LANE)
+
+    assert await scene.broker.wait(seen, 10_000) != seen
 
 
 async def test_after_the_pause_one_probe_goes_out_and_the_others_wait_for_it(scene: Scene) -> None:

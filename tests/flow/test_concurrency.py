@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -13,7 +14,7 @@ from tests.live import wait_until
 from tests.stubs.servers import StubServer, running, started
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT
-from llm_scheduler.domain.model import AutoWorkers, ModelOptions
+from llm_scheduler.domain.model import AutoWorkers, Endpoint, ModelOptions
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import TaskFilter
 
@@ -91,6 +92,28 @@ async def test_refusals_for_want_of_room_lower_the_limit_and_pause_nothing(tmp_p
         assert 3 <= await shown(it) <= 5
         counts = await it.store.counts(TaskFilter())
         assert counts == {Status.COMPLETED: 400}
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("ways", [1, 2])
+async def test_when_no_endpoint_has_room_the_limit_falls_and_while_one_has_it_pauses_the_other(
+    tmp_path: Path, ways: int
+) -> None:
+    """Each refused endpoint was paused for up to a minute, and the limit rose on and on."""
+    async with AsyncExitStack() as stack:
+        it = await stack.enter_async_context(inside(tmp_path / "data"))
+        options = ("--slots", "64", "--cap", "4")
+        stubs = [await stack.enter_async_context(running(QUEUEING, *options)) for _ in range(ways)]
+        endpoints = tuple(Endpoint(f"way{number}", {"base_url": stub.base_url}) for number, stub in enumerate(stubs))
+        auto = ModelOptions(auto_workers=AutoWorkers(1, 64))
+        await it.add_model("m", "openai", max_workers=1, options=auto, endpoints=endpoints)
+        await work(it, 1_000)
+        await until(lambda: it.broker.waiting() == 0, "all have run", 90)
+        stats = [await stub.wait_until(lambda stats: stats["inside"] == 0) for stub in stubs]
+
+        assert [one["most"] for one in stats] == [4] * ways
+        assert sum(one["refused"] for one in stats) <= 60 * ways
+        assert await shown(it) <= 4 * ways + 2
 
 
 async def _is_at(it: Inside, least: int) -> bool:

@@ -9,7 +9,7 @@ from tests.inside import Inside, inside, until
 from tests.stubs.servers import running
 
 from llm_scheduler.domain.budget import Period, PriceRow
-from llm_scheduler.domain.ids import DEFAULT_TENANT, EPOCH
+from llm_scheduler.domain.ids import DEFAULT_TENANT, EPOCH, TaskId
 from llm_scheduler.domain.model import ModelOptions
 from llm_scheduler.domain.money import Rates
 from llm_scheduler.domain.retry import RetryPolicy
@@ -72,6 +72,47 @@ async def test_a_budget_holds_what_it_cannot_pay_and_a_top_up_lets_it_go_on(tmp_
         assert 'budget_marks_total{percent="100"}' in metrics
         await it.installation.budgets.check()
         assert "budget_reservation_gap_microusd 0.0" in it.installation.meter.render().decode()
+
+
+async def held_for(it: Inside, task_id: int) -> str:
+    task = await it.installation.tasks.get(TaskId(task_id), DEFAULT_TENANT)
+    [reason] = (await it.installation.explaining.explain(task)).reasons
+    return reason.detail
+
+
+async def test_what_a_held_task_waits_for_is_told_by_the_budgets_as_they_are(tmp_path: Path) -> None:
+    """It named for ever the budgets that had no room when it was held."""
+    async with inside(tmp_path) as it:
+        await spends(it, 0)
+        await it.installation.budgets.add(new_budget(DEFAULT_TENANT, "second", Period.TOTAL, 30))
+        [task_id] = await it.submit(await it.add_model())
+        await it.wait_for(task_id, "held")
+        assert "$0.0001" in await held_for(it, task_id)
+        assert "'b' and 'second'" in await held_for(it, task_id)
+
+        await it.installation.budgets.top_up("b", DEFAULT_TENANT, 500)
+
+        assert "no room for it in 'second'." in await held_for(it, task_id)
+
+
+async def test_held_tasks_are_judged_anew_when_prices_change(tmp_path: Path) -> None:
+    """What a task might cost stayed what it was when it was held: a lower price let nothing go on."""
+    async with inside(tmp_path) as it:
+        await spends(it, 150)
+        model = await it.add_model()
+        [paid, held] = await it.submit(model, 2)
+        await it.wait_for(held, "held")
+        await it.wait_for(paid, "completed")
+
+        dearer = PRICED._replace(rates=Rates(request_nanousd=900_000))
+        await it.installation.budgets.save_prices([dearer])
+
+        async def is_held_anew() -> bool:
+            return "$0.0009" in await held_for(it, held)
+
+        await until(is_held_anew, "it tells of the new price")
+        await it.installation.budgets.save_prices([PRICED._replace(rates=Rates(request_nanousd=20_000))])
+        await it.wait_for(held, "completed")
 
 
 async def test_a_covered_call_without_a_price_fails_and_says_what_to_do(tmp_path: Path) -> None:

@@ -9,7 +9,8 @@ from structlog.testing import capture_logs
 from tests.inside import Inside, inside, until
 from tests.stubs.servers import StubServer, running
 
-from llm_scheduler.domain.model import ModelOptions, Pacing
+from llm_scheduler.domain.ids import DEFAULT_TENANT, TaskId
+from llm_scheduler.domain.model import Endpoint, ModelOptions, Pacing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +73,37 @@ async def test_an_empty_account_pauses_the_model_and_keeps_every_task(tmp_path: 
         said = [line.message for line in (await it.store.logs(task.id))]
         assert any("account is used up" in line for line in said), said
         assert [line for line in logs if line["event"] == "quota_exhausted"]
+
+
+async def pauses(it: Inside, task_id: int) -> list[str]:
+    task = await it.installation.tasks.get(TaskId(task_id), DEFAULT_TENANT)
+    return [one.detail for one in (await it.installation.explaining.explain(task)).reasons if one.code == "throttled"]
+
+
+@pytest.mark.parametrize("endpoints", [(), ("east",)])
+async def test_a_person_ends_the_pause_of_a_used_up_account(tmp_path: Path, endpoints: tuple[str, ...]) -> None:
+    """It went on for a quarter of an hour after the account was topped up, whatever one did."""
+    async with running("tests.stubs.openai_stub") as stub, inside(tmp_path / "data") as it:
+        await stub.post("behaviour", behaviour="error:insufficient_quota")
+        model = await it.add_model(
+            kind="openai", max_workers=2, config={"base_url": stub.base_url},
+            endpoints=tuple(Endpoint(name) for name in endpoints),
+        )  # fmt: skip
+        ids = await it.submit(model, 20, max_retries=0)
+        await stub.wait_until(lambda stats: stats["calls"] >= 1)
+        await until(lambda: it.broker.waiting() == 20, "all wait again")
+        [said] = await pauses(it, ids[0])
+        await stub.post("behaviour", behaviour="")
+
+        for name in endpoints:
+            assert f"llms models endpoints resume m {name}" in said
+            await it.installation.endpoints.resume("m", DEFAULT_TENANT, name)
+        if not endpoints:
+            assert "llms models resume m" in said
+            await it.installation.models.resume("m", DEFAULT_TENANT)
+
+        assert (await it.wait_for(ids[-1], "completed")).failures == 0
+        await until(lambda: it.broker.waiting() == 0, "all have started")
 
 
 @pytest.mark.parametrize("style", ["anthropic", "azure"])

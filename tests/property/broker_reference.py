@@ -279,6 +279,10 @@ class ReferenceBroker:
         gate.throttle.begin(self.clock.us, for_ms * 1_000)
         gate.touched_us = self.clock.us
 
+    def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        throttle = self.gate(lane, endpoint).throttle
+        throttle.open_at_us = min(throttle.open_at_us, self.clock.us)
+
     def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
         self.gate(lane, endpoint).set_paces(self.clock.us, paces)
 

@@ -70,12 +70,15 @@ class Bucket:
         return min(self.cost_us(units), self.burst_us) - self.burst_us + self.idle_at_us - now
 
 
-def next_bucket(before: Bucket | None, now: int, pace: Pace) -> Bucket:
+def next_bucket(before: Bucket | None, now: int, pace: Pace, spent: int) -> Bucket:
     each = min(1e6 / pace.per_s, float(MOST_US))
     burst = floor(min(max(0.0, pace.burst) * each, MOST_US))
     level = burst if before is None else floor(before.level_us(now) * (each / before.each_us))
     level += floor(min(max(pace.bonus * each, -MOST_US), MOST_US))
     level = max(min(level, burst), -MOST_US)
+    if pace.most is not None:
+        now_most = pace.most - (spent - pace.counted)
+        level = min(level, floor(min(max(now_most * each, -MOST_US), MOST_US)))
     return Bucket(each, burst, now + burst - level, now + pace.valid_ms * 1_000)
 
 
@@ -210,7 +213,7 @@ class Gate:
     def set_paces(self, now: int, paces: Sequence[Pace]) -> None:
         for pace in paces:
             unit = list(Unit).index(pace.unit)
-            self.paces[unit] = next_bucket(self.valid_paces(now).get(unit), now, pace)
+            self.paces[unit] = next_bucket(self.valid_paces(now).get(unit), now, pace, self.spent[unit])
         self.touched_us = now
 
     def add_spent(self, amounts: Sequence[int]) -> None:

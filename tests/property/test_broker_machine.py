@@ -192,6 +192,7 @@ class BrokerMachine(RuleBasedStateMachine):
             self.set_lane_limit,
             self.set_limits,
             self.throttle,
+            self.end_pause,
             self.remove,
             self.reconcile,
             self.wipe_and_rebuild,
@@ -246,6 +247,9 @@ class BrokerMachine(RuleBasedStateMachine):
     def throttle(self, draw: Random) -> None:
         self.both("throttle", draw.choice(LANES), draw.choice((0, 100, 5_000)), draw.choice((None, *GATES)))
 
+    def end_pause(self, draw: Random) -> None:
+        self.both("end_pause", draw.choice(LANES), draw.choice((None, *GATES)))
+
     def set_pace(self, draw: Random) -> None:
         paces = [
             Pace(
@@ -254,6 +258,8 @@ class BrokerMachine(RuleBasedStateMachine):
                 draw.choice((0.0, 1.0, 50.5, 2_000.0)),
                 draw.choice((0, 1_000, 60_000, 10_000_000)),
                 draw.choice((0.0, 0.0, 10.0, -100.5)),
+                draw.choice((None, None, 0.0, 3.3, -20.0, 400.5)),
+                draw.choice((0, 7, 500)),
             )
             for _ in range(draw.randint(1, 3))
         ]

@@ -71,6 +71,20 @@ class Readiness(NamedTuple):
     parts: Mapping[str, str]
 
 
+class SettingState(NamedTuple):
+    """A setting of this process. A secret's value is masked already.
+
+    `variable` sets it in the environment, `source` says what set it.
+    """
+
+    name: str
+    variable: str
+    value: object
+    source: str
+    meaning: str
+    is_secret: bool
+
+
 @dataclass(frozen=True, slots=True)
 class SignInParts:
     """How people come in and look after their accounts.
@@ -154,6 +168,8 @@ class Parts:
     """Masks secrets in what others have said: errors of databases, providers and plugins."""
     plugins: Callable[[], Sequence[PluginState]] = tuple
     """Those of this process, and how they fare."""
+    settings: Callable[[], Sequence[SettingState]] = tuple
+    """Those in force in this process."""
 
 
 @dataclass(slots=True)

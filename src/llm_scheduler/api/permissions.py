@@ -111,6 +111,7 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("DELETE", "/api/v1/api-keys/{key_id}"): P.KEYS_OWN,
     ("POST", "/api/v1/api-keys/{key_id}/renew"): P.KEYS_OWN,
     ("GET", "/api/v1/system/network"): P.SYSTEM_READ,
+    ("GET", "/api/v1/system/settings"): P.SYSTEM_READ,
     ("GET", "/api/v1/system/secrets"): P.SYSTEM_MANAGE,
     ("GET", "/api/v1/system/secrets/rotate"): P.SYSTEM_MANAGE,
     ("POST", "/api/v1/system/secrets/rotate"): P.SYSTEM_MANAGE,

@@ -18,6 +18,7 @@ from llm_scheduler.app.access import SWEEP_EVERY_S, access_loops, access_steps, 
 from llm_scheduler.app.adapters import Adapters
 from llm_scheduler.app.keys import Keys
 from llm_scheduler.app.readiness import looked_at
+from llm_scheduler.app.settings_shown import settings_shown
 from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.providers.kinds import KINDS
 from llm_scheduler.providers.pricelist import listed_prices
@@ -210,7 +211,7 @@ class Installation(Adapters):
         return [model.id for model in self.catalogue.models() if model.name in names]
 
     def _tools(self) -> Tools:
-        rng = random.Random()  # noqa: S311 - jitter, not a secret  # nosec B311
+        rng = random.Random()  # noqa: S311 - jitter, not a secret
         return Tools(
             store=self.store,
             broker=self.broker,
@@ -390,6 +391,7 @@ class Installation(Adapters):
                 dashboard=built_dashboard(),
                 root_path=self.settings.root_path,
                 plugins=self.extensions.states,
+                settings=lambda: settings_shown(self.settings),
                 redact=self.keys.redactor,
             ),
             is_probes_only=not self.is_api,

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llm_scheduler.ports.broker import Unit
 
 if TYPE_CHECKING:
-    from llm_scheduler.ports.broker import Pace
+    from llm_scheduler.ports.broker import Pace, Spent
 
 UNITS: Final = tuple(Unit)
 """What limits and paces count, in the order in which amounts stand."""
@@ -22,13 +22,18 @@ MOST_US: Final = 10_000_000_000_000
 
 
 class Terms(NamedTuple):
-    """A pace in microseconds: one unit's cost, what the bucket holds, what is given once, how long it is valid."""
+    """A pace in microseconds: one unit's cost, what the bucket holds, what is given once, how long it is valid.
+
+    `most` stays in units, since what was spent since `counted` goes off it.
+    """
 
     unit: int
     each_us: float
     burst_us: int
     bonus_us: int
     valid_us: int
+    most: float | None
+    counted: int
 
 
 def terms_of(pace: Pace) -> Terms:
@@ -37,7 +42,8 @@ def terms_of(pace: Pace) -> Terms:
     Raises:
         ValueError: `per_s` is not above 0, or a number is not finite.
     """
-    if not (isfinite(pace.per_s) and pace.per_s > 0 and isfinite(pace.burst) and isfinite(pace.bonus)):
+    numbers = pace.per_s, pace.burst, pace.bonus, pace.most or 0.0
+    if not (all(map(isfinite, numbers)) and pace.per_s > 0):
         raise ValueError(f"a pace needs per_s above 0 and finite numbers, not {pace}; give a small per_s to slow down")
     each_us = min(1_000_000 / pace.per_s, float(MOST_US))
     return Terms(
@@ -46,6 +52,8 @@ def terms_of(pace: Pace) -> Terms:
         floor(min(max(pace.burst, 0.0) * each_us, MOST_US)),
         floor(max(-MOST_US, min(pace.bonus * each_us, MOST_US))),
         min(max(pace.valid_ms, 0) * 1000, MOST_US),
+        None if pace.most is None else float(pace.most),
+        pace.counted,
     )
 
 
@@ -54,14 +62,17 @@ class Bucket:
 
     __slots__ = ("_burst_us", "_each_us", "_idle_at_us", "ends_at_us")
 
-    def __init__(self, terms: Terms, now_us: int, before: Bucket | None) -> None:
-        _, self._each_us, self._burst_us, bonus_us, valid_us = terms
+    def __init__(self, terms: Terms, now_us: int, before: Bucket | None, spent: int) -> None:
+        _, self._each_us, self._burst_us, bonus_us, valid_us, most, counted = terms
         self.ends_at_us = now_us + valid_us
         level_us = self._burst_us
         if before is not None:
             left_us = before._burst_us - max(0, before._idle_at_us - now_us)
             level_us = floor(left_us * (self._each_us / before._each_us))
         level_us = max(-MOST_US, min(level_us + bonus_us, self._burst_us))
+        if most is not None:
+            most_us = (most - (spent - counted)) * self._each_us
+            level_us = min(level_us, floor(max(-MOST_US, min(most_us, MOST_US))))
         self._idle_at_us = now_us + self._burst_us - level_us
 
     def wait_us(self, now_us: int, units: int) -> int:
@@ -90,10 +101,10 @@ class Paces:
         """There was ever a pace: the other calls matter only then."""
         self._buckets: list[Bucket | None] = [None] * len(UNITS)
 
-    def set(self, terms: Terms, now_us: int) -> None:
-        """In force from now on."""
+    def set(self, terms: Terms, now_us: int, spent: Spent) -> None:
+        """In force from now on; `spent`: what ever went through the gate."""
         self.is_on = True
-        self._buckets[terms.unit] = Bucket(terms, now_us, self.in_force(terms.unit, now_us))
+        self._buckets[terms.unit] = Bucket(terms, now_us, self.in_force(terms.unit, now_us), spent[terms.unit])
 
     def in_force(self, unit: int, now_us: int) -> Bucket | None:
         """The bucket of a unit, if its pace is valid."""

@@ -69,6 +69,7 @@ class GuardedBroker:
         self._limits: dict[tuple[TenantId, ModelId | None], int | None] = {}
         self._throttles: dict[tuple[ModelId, str | None], float] = {}
         self._paces: dict[tuple[ModelId, str | None], dict[Unit, tuple[Pace, float]]] = {}
+        self._ended: dict[tuple[ModelId, str | None], None] = {}
         self._dropped: dict[ModelId, None] = {}
 
     @property
@@ -107,7 +108,7 @@ class GuardedBroker:
         self._rules.pop(lane, None)
         for limit in [limit for limit in self._limits if limit[1] == lane]:
             del self._limits[limit]
-        for kept in (self._throttles, self._paces):
+        for kept in (self._throttles, self._ended, self._paces):
             for key in [key for key in kept if key[0] == lane]:
                 del kept[key]
         self._dropped[lane] = None
@@ -118,6 +119,12 @@ class GuardedBroker:
         until_s = self._clock.monotonic_s() + for_ms / 1000
         key = lane, endpoint
         self._throttles[key] = max(until_s, self._throttles.get(key, until_s))
+        await self._resend()
+
+    async def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        """End the gate's pause, now or when the index is back; one that begins meanwhile stays."""
+        self._throttles.pop((lane, endpoint), None)
+        self._ended[lane, endpoint] = None
         await self._resend()
 
     async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
@@ -284,13 +291,19 @@ class GuardedBroker:
             for one in rules:
                 if self._rules.get(one.lane) is one:
                     del self._rules[one.lane]
+        await self._send_pauses()
+        for gate in tuple(self._paces):
+            await self._send_paces(gate)
+
+    async def _send_pauses(self) -> None:
+        for lane, endpoint in tuple(self._ended):
+            await self._watched(self._inner.end_pause(lane, endpoint))
+            self._ended.pop((lane, endpoint), None)
         for gate, until_s in tuple(self._throttles.items()):
             lane, endpoint = gate
             await self._watched(self._inner.throttle(lane, max(0, self._left_ms(until_s)), endpoint))
             if self._throttles.get(gate) == until_s:
                 del self._throttles[gate]
-        for gate in tuple(self._paces):
-            await self._send_paces(gate)
 
     async def _send_limits(self) -> None:
         if (limits := self._all_limits) is not None:

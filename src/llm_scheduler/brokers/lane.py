@@ -160,11 +160,15 @@ class Lane:
         gate.throttle.pause(now.us, for_ms * 1000)
         gate.touched_us = now.us
 
+    def end_pause(self, endpoint: str | None, now: Instant) -> None:
+        """A pause of this gate is over now."""
+        self._gates.named(endpoint).throttle.end(now.us)
+
     def set_paces(self, endpoint: str | None, paces: Sequence[Terms], now: Instant) -> None:
         """Paces of one gate, in force from now on."""
         gate = self._gates.named(endpoint)
         for terms in paces:
-            gate.paces.set(terms, now.us)
+            gate.paces.set(terms, now.us, gate.spent)
         gate.touched_us = now.us
 
     def remember(self, starts: Sequence[PastStart], now: Instant) -> None:

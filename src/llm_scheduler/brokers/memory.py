@@ -140,6 +140,11 @@ class MemoryBroker:
         """Nothing goes through this gate for so long; afterwards one probe at a time until one succeeds."""
         self._lane(lane).throttle(for_ms, endpoint, self._now())
 
+    async def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        """The pause of this gate is over now, as if its time had passed."""
+        self._lane(lane).end_pause(endpoint, self._now())
+        self._bell.ring()
+
     async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
         """Replace the paces of these units of a gate."""
         self._lane(lane).set_paces(endpoint, [terms_of(one) for one in paces], self._now())

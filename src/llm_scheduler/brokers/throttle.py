@@ -36,6 +36,10 @@ class Throttle:
         self.is_on = True
         self._probe = None
 
+    def end(self, now_us: int) -> None:
+        """A person says that it is over."""
+        self._open_at_us = min(self._open_at_us, now_us)
+
     def is_probe(self, task_id: TaskId) -> bool:
         """Whether this call is the one that the others wait for."""
         return self._probe == task_id

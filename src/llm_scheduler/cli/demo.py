@@ -58,7 +58,7 @@ def demo(ctx: click.Context, port: int, rate: float, seconds: float | None) -> N
 
 def _drive(connection: Connection, invocation: Invocation, rate: float, seconds: float | None) -> None:
     # The same traffic each time: a demo can be repeated.
-    random = Random(42)  # noqa: S311 - not for secrets  # nosec B311
+    random = Random(42)  # noqa: S311 - not for secrets
     ends_at_s = None if seconds is None else invocation.pace.monotonic_s() + seconds
     try:
         _send(connection, random, _FIRST_WAVE)
@@ -83,7 +83,7 @@ def _server(invocation: Invocation, port: int, folder: str) -> Iterator[subproce
     environment = {**kept, "LLMS_DATA_DIR": folder, "LLMS_BOOTSTRAP_API_KEY": invocation.api_key or ""}
     log = Path(folder, _LOG)
     with log.open("wb") as stream:
-        process = subprocess.Popen(  # noqa: S603 - our own interpreter  # nosec B603
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter
             [*command, "--data-dir", folder, "--grace", "1"], env=environment, stdout=stream, stderr=stream, cwd=folder
         )
     try:

@@ -53,8 +53,8 @@ def tasks(random: Random, count: int) -> list[dict[str, Any]]:
 def _task(random: Random) -> dict[str, Any]:
     names = [model["name"] for model in MODELS]
     return {
-        "model": random.choices(names, weights=(6, 2, 3))[0],  # no secret  # nosec B311
-        "input": {"messages": [{"role": "user", "content": random.choice(_PROMPTS)}], "max_tokens": 64},  # nosec B311
-        "priority": random.choice(_PRIORITIES),  # no secret  # nosec B311
-        "metadata": {"team": random.choice(_TEAMS), "source": "demo"},  # no secret  # nosec B311
+        "model": random.choices(names, weights=(6, 2, 3))[0],  # no secret
+        "input": {"messages": [{"role": "user", "content": random.choice(_PROMPTS)}], "max_tokens": 64},
+        "priority": random.choice(_PRIORITIES),  # no secret
+        "metadata": {"team": random.choice(_TEAMS), "source": "demo"},  # no secret
     }

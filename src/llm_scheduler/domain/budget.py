@@ -63,6 +63,11 @@ class Budget:
         """What may still be reserved; below zero after a limit was lowered."""
         return self.limit_microusd - self.spent_microusd - self.reserved_microusd
 
+    def room_at(self, now: Millis) -> int:
+        """The same, when a new period may have begun that nobody has spent in yet."""
+        is_over = period_start(self.period, now) > self.period_start
+        return self.room_microusd + (self.spent_microusd if is_over else 0)
+
 
 class Told(NamedTuple):
     """A budget has come to a mark: once per period, mark and budget."""

@@ -171,3 +171,18 @@ def _tokens(count: int) -> int:
 
 def _parts(rates: Rates) -> tuple[int, ...]:
     return rates.input_nanousd, rates.output_nanousd, rates.cached, rates.written, rates.request_nanousd
+
+
+def dollars(microusd: int) -> str:
+    """For people: `$0.0042`."""
+    whole, part = divmod(microusd, 1_000_000)
+    return f"${whole}.{f'{part:06}'.rstrip('0'):0<2}"
+
+
+def no_room(most_microusd: int, budgets: Sequence[str]) -> str:
+    """Why a task is held, for people."""
+    named = " and ".join(repr(name) for name in budgets)
+    return (
+        f"The call may cost {dollars(most_microusd)}, and there is no room for it in {named}. "
+        "It goes on after a top-up or in a new period."
+    )

@@ -246,6 +246,10 @@ class Broker(Protocol):
         """
         ...
 
+    async def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        """The pause of this gate is over now, as if its time had passed: a probe goes out, and then the others."""
+        ...
+
     async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
         """Replace the paces of these units of a gate; those of other units stay.
 

@@ -51,7 +51,8 @@ class Pace(NamedTuple):
 
     In force for `valid_ms`, in place of the configured limit of that unit; then the configured one counts again.
     `per_s` units a second, at most `burst` units at once after a silence; `bonus` units are given (or, if
-    negative, taken) once.
+    negative, taken) once. At most `most` units (below 0: a debt) may go at once now, those included that were spent
+    since `counted` had been spent in all: who sets a pace knows what was left only as of then.
     """
 
     unit: Unit
@@ -59,6 +60,8 @@ class Pace(NamedTuple):
     burst: float
     valid_ms: int
     bonus: float = 0.0
+    most: float | None = None
+    counted: int = 0
 
 
 class Hold(NamedTuple):

@@ -94,6 +94,14 @@ class MoneyMoves(Protocol):
         """HELD tasks become QUEUED, oldest first, as far as the budgets that cover them have room for all of them."""
         ...
 
+    async def needs(self, task_id: TaskId) -> Mapping[int, int]:
+        """What a held task may cost at most, by the budgets that cover it; empty when that is to be reckoned anew."""
+        ...
+
+    async def forget_needs(self) -> None:
+        """What held tasks may cost is no longer so: the next walk lets them go on to be judged anew."""
+        ...
+
     async def balance(self) -> Balance:
         """Reservations beside what budgets say they have reserved."""
         ...

@@ -26,19 +26,30 @@ RETURN_S: Final = 20.0
 BUCKET_RESERVE: Final = 0.15
 """Of a bucket, left for others and for what is on its way; it costs nothing, since a bucket refills at any level."""
 WINDOW_RESERVE: Final = 0.01
-SLIDING_RESERVE: Final = 0.016
-SLIDING_RETURN_S: Final = 3.0
+LEAST_CALLS: Final = 0.5
+"""Nothing starts that would leave less than so many calls' worth. What is not known of a level is what the calls on
+their way will really take, and that grows with their size."""
+SLIDING_LEAST: Final = 0.004
+"""So much more of a true window is left."""
+SLIDING_RESERVE: Final = 0.002
+"""And so much more the pace aims to leave."""
+SLIDING_RETURN_S: Final = 4.0
 """A true window does not refill by itself: its level is brought back sooner."""
 SLIDING_SOON_S: Final = 5.0
 """So far ahead is looked at what it will give back."""
-SLIDING_EVENNESS: Final = 0.5
+SLIDING_EVENNESS: Final = 0.35
 """How much of the pace is the even one; the rest follows what comes back, so that gaps of a minute ago close slowly."""
-SLIDING_FASTEST: Final = 1.15
-"""What is spent in a rush comes back in a rush a minute later, so rushes are kept small."""
-CAUTION: Final = 0.005
-MOST_CAUTION: Final = 0.01
+SLIDING_SLOWEST: Final = 0.2
+"""Who sends nothing hears nothing: so much of the limit's pace is kept up, and a refusal tells as much as an answer."""
+SLIDING_SEEN_S: Final = 3.0
+"""Time constant with which what others used is trusted to go on, after the last reading."""
+CAUTION: Final = 1.0
+MOST_CAUTION: Final = 2.0
+"""Calls' worth that is left besides for each refusal of late, and in all."""
 CAUTION_TAU_S: Final = 120.0
-"""A refusal leaves a gap that comes back a minute later: each one widens the reserve for a while."""
+"""A refusal leaves a gap that comes back a minute later: each one widens the reserve for so long."""
+SIZE_WEIGHT: Final = 0.05
+"""Of one call in the mean size of all."""
 SLOWEST, FASTEST = 0.02, 2.0
 """Bounds of the pace, as shares of the limit's own."""
 BURST_S: Final = 5.0
@@ -76,6 +87,7 @@ class Reading(NamedTuple):
     spent: float
     at_s: float
     is_refused: bool = False
+    size: float = 0.0
 
 
 class Mark(NamedTuple):
@@ -109,8 +121,10 @@ class Gauge:
     votes: int = 0
     rolled_at_s: float | None = None
     is_long: bool = False
+    size: float = 0.0
+    """What one call takes, in the mean."""
     caution: float = 0.0
-    """Share of the whole that is kept back since calls were refused; fades."""
+    """So many calls' worth is kept back since calls were refused; fades."""
     trail: tuple[tuple[float, float], ...] = ()
     """What we had spent at instants of the last minute, oldest first."""
 
@@ -122,6 +136,8 @@ class Rate(NamedTuple):
     burst: float
     left: float
     """What should be left of the limit now."""
+    most: float | None = None
+    """How much of that may go at once, if that is not to be left to the pace."""
 
 
 def observed(gauge: Gauge | None, reading: Reading, configured: float | None = None) -> Gauge:
@@ -148,7 +164,8 @@ def observed(gauge: Gauge | None, reading: Reading, configured: float | None = N
     gauge = _judged(gauge, mark)
     caution = gauge.caution * math.exp(-(at_s - gauge.last.at_s) / CAUTION_TAU_S) + CAUTION * reading.is_refused
     caution = min(caution, MOST_CAUTION)
-    return replace(gauge, last=mark, caution=caution, trail=_lengthened(gauge.trail, mark))
+    size = gauge.size + SIZE_WEIGHT * (reading.size - gauge.size) if gauge.size else reading.size
+    return replace(gauge, last=mark, size=size, caution=caution, trail=_lengthened(gauge.trail, mark))
 
 
 def rate_of(gauge: Gauge, spent: float, now_s: float) -> Rate:
@@ -165,7 +182,7 @@ def rate_of(gauge: Gauge, spent: float, now_s: float) -> Rate:
     age_s = max(0.0, now_s - gauge.last.at_s)
     remaining = gauge.last.remaining - max(0.0, spent - gauge.last.spent)
     others_per_s = max(0.0, gauge.others_per_s)
-    most_per_s = gauge.per_s
+    most_per_s, most = gauge.per_s, None
     if gauge.counting is Counting.WINDOW:
         per_window = gauge.full / gauge.period_s
         most_per_s = max(most_per_s, per_window)
@@ -176,29 +193,33 @@ def rate_of(gauge: Gauge, spent: float, now_s: float) -> Rate:
         else:
             per_s = left / max(time_left_s, _SAMPLE_S) - others_per_s
     elif gauge.counting is Counting.SLIDING:
-        per_s, left = _of_true_window(gauge, remaining, now_s)
-        most_per_s = gauge.per_s * SLIDING_FASTEST / FASTEST
+        return _of_true_window(gauge, remaining, now_s)
     else:
         own_per_s = gauge.per_s - others_per_s
         left = min(gauge.full, remaining + own_per_s * age_s)
         per_s = own_per_s + (left - BUCKET_RESERVE * gauge.full) / RETURN_S
+        most = left - (LEAST_CALLS + gauge.caution) * gauge.size
     per_s = min(max(per_s, SLOWEST * gauge.per_s), FASTEST * most_per_s)
-    return Rate(per_s, max(min(BURST_S * per_s, left), 1.0), left)
+    return Rate(per_s, max(min(BURST_S * per_s, left), 1.0), left, most)
 
 
-def _of_true_window(gauge: Gauge, remaining: float, now_s: float) -> tuple[float, float]:
-    """The pace, and what is left: what we spent a minute ago comes back now.
+def _of_true_window(gauge: Gauge, remaining: float, now_s: float) -> Rate:
+    """The pace in a true window, and how much of what is left may go: what we spent a minute ago comes back now.
 
-    Others' part that comes back is seen only in what remains, so `others_per_s` is what they take beyond it.
+    The even pace and what comes back soon, mixed, less what others use, plus what is left beyond a reserve, spread
+    over SLIDING_RETURN_S. Others' part that comes back is seen only in what remains, so `others_per_s` is what they
+    take beyond it.
     """
-    gone_s = now_s - MINUTE_S
+    gone_s, age_s = now_s - MINUTE_S, now_s - gauge.last.at_s
     back = _spent_at(gauge, gone_s) - _spent_at(gauge, gauge.last.at_s - MINUTE_S)
-    left = min(gauge.full, remaining + back - gauge.others_per_s * (now_s - gauge.last.at_s))
+    unseen = gauge.others_per_s * SLIDING_SEEN_S * (1 - math.exp(-age_s / SLIDING_SEEN_S))
+    left = min(gauge.full, remaining + back - unseen)
     soon_per_s = (_spent_at(gauge, gone_s + SLIDING_SOON_S) - _spent_at(gauge, gone_s)) / SLIDING_SOON_S
-    even_per_s = gauge.per_s * (1 - SLIDING_RESERVE)
-    per_s = SLIDING_EVENNESS * even_per_s + (1 - SLIDING_EVENNESS) * soon_per_s - gauge.others_per_s
-    reserve = (SLIDING_RESERVE + gauge.caution) * gauge.full
-    return per_s + (left - reserve) / SLIDING_RETURN_S, left
+    per_s = SLIDING_EVENNESS * gauge.per_s + (1 - SLIDING_EVENNESS) * soon_per_s - gauge.others_per_s
+    most = left - SLIDING_LEAST * gauge.full - (LEAST_CALLS + gauge.caution) * gauge.size
+    per_s += (most - SLIDING_RESERVE * gauge.full) / SLIDING_RETURN_S
+    per_s = min(max(per_s, SLIDING_SLOWEST * gauge.per_s), FASTEST * gauge.per_s)
+    return Rate(per_s, max(BURST_S * per_s, 1.0), left, most)
 
 
 def _first(mark: Mark, quota: Quota, configured: float | None) -> Gauge:

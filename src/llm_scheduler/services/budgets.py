@@ -209,7 +209,7 @@ class Budgets:
     async def save_prices(self, rows: Sequence[PriceRow]) -> Sequence[PriceRow]:
         """Write overrides; they hold for calls that start or end from now on."""
         saved = await self._store.save_prices(rows)
-        await self._changed()
+        await self._repriced()
         return saved
 
     async def prices(self, tenant_id: TenantId) -> list[PriceRow]:
@@ -224,7 +224,14 @@ class Budgets:
         """
         if not await self._store.remove_price(price_id, tenant_id):
             raise PriceNotFoundError(price_id)
+        await self._repriced()
+
+    async def _repriced(self) -> None:
+        """Held tasks may cost something else by now: START judges them anew."""
         await self._changed()
+        if self._tenants:
+            await self._store.forget_needs()
+            await self._release_from_start()
 
     async def release(self) -> int:
         """Let held tasks go on for which there is room, oldest first; how many. The leader's sweep.

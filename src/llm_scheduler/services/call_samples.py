@@ -19,7 +19,8 @@ _VERSION: Final = 1
 _MOST: Final = 2**32 - 1
 _NO_TTFT: Final = _MOST
 _SAMPLE: Final = struct.Struct(">BQQIIIIB")
-_LIMIT: Final = struct.Struct(">BQI")
+_LIMIT_VERSION: Final = 2
+_LIMIT: Final = struct.Struct(">BQIQ")
 # By place: new ones go to the end.
 _OUTCOMES: Final = (Outcome.DONE, Outcome.REFUSED)
 _CODES: Final = {outcome: code for code, outcome in enumerate(_OUTCOMES)}
@@ -48,17 +49,17 @@ def unpacked(payload: bytes) -> Iterator[tuple[ModelId, Sample]]:
             yield ModelId(model_id), Sample(Millis(at), latency_ms, first_ms, inputs, outputs, _OUTCOMES[code])
 
 
-def packed_limit(model_id: ModelId, limit: int) -> bytes:
-    """13 bytes."""
-    return _LIMIT.pack(_VERSION, model_id, _fitting(limit))
+def packed_limit(model_id: ModelId, limit: int, since: int) -> bytes:
+    """21 bytes. `since`: when it was decided."""
+    return _LIMIT.pack(_LIMIT_VERSION, model_id, _fitting(limit), since)
 
 
-def unpacked_limits(payload: bytes) -> Iterator[tuple[ModelId, int]]:
-    """The limits of a message."""
+def unpacked_limits(payload: bytes) -> Iterator[tuple[ModelId, int, int]]:
+    """The limits of a message, and when each was decided."""
     whole = len(payload) - len(payload) % _LIMIT.size
-    for version, model_id, limit in _LIMIT.iter_unpack(payload[:whole]):
-        if version == _VERSION and limit > 0:
-            yield ModelId(model_id), limit
+    for version, model_id, limit, since in _LIMIT.iter_unpack(payload[:whole]):
+        if version == _LIMIT_VERSION and limit > 0:
+            yield ModelId(model_id), limit, since
 
 
 def _fitting(value: int) -> int:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 CALLS: Final = "calls"
 LIMITS: Final = "limits"
+ASKED: Final = "limits_asked"
 GATHER_S: Final = 0.25
 SAVE_EVERY_S: Final = 5.0
 REFUSED_HOLD_S: Final = 1.0
@@ -97,10 +98,12 @@ class Concurrency:
         self._channel, self._clock, self._meter, self._is_leading = channel, clock, meter, is_leading
         self._lanes: dict[ModelId, _Lane] = {}
         self._limits: dict[ModelId, int] = {}
+        self._since: dict[ModelId, int] = {}
+        """When each of these was decided: of two decisions the newer one counts, whichever is heard of last."""
         self._outgoing: list[bytes] = []
         self._heard: set[ModelId] = set()
         self._was_leading = False
-        self._has_gap = False
+        self._has_gap = self._is_asked = False
         self._saved_at_s = float("-inf")
         self._news = asyncio.Event()
         self._loop: asyncio.Task[None] | None = None
@@ -119,12 +122,15 @@ class Concurrency:
         self._undo = [
             self._channel.listen(CALLS, self._hear_calls),
             self._channel.listen(LIMITS, self._hear_limits),
+            self._channel.listen(ASKED, self._note_asked),
             self._channel.on_gap(self._note_gap),
         ]
         for model in self._automatic():
             await self._load(model)
             self._heard.add(model.id)
         await self._apply_heard()
+        # The record is up to SAVE_EVERY_S behind, and the index goes by it now: who leads knows better.
+        self._channel.publish(ASKED, b"")
         self._loop = asyncio.create_task(self._run(), name="concurrency")
 
     async def close(self) -> None:
@@ -164,10 +170,16 @@ class Concurrency:
             self._take(model_id, sample)
 
     def _hear_limits(self, payload: bytes) -> None:
-        for model_id, found in call_samples.unpacked_limits(payload):
-            self._limits[model_id] = found
+        for model_id, found, since in call_samples.unpacked_limits(payload):
+            if since < self._since.get(model_id, 0):
+                continue
+            self._limits[model_id], self._since[model_id] = found, since
             self._catalogue.limit_changed(model_id)
             self._heard.add(model_id)
+        self._news.set()
+
+    def _note_asked(self, _payload: bytes) -> None:
+        self._is_asked = True
         self._news.set()
 
     def _note_gap(self) -> None:
@@ -212,6 +224,7 @@ class Concurrency:
             # Fixed by now, or removed: what was learned stays in the record, for another time.
             self._meter.concurrency(self._lanes.pop(model_id).name, None, None)
             self._limits.pop(model_id, None)
+            self._since.pop(model_id, None)
         if self._has_gap and not self._was_leading:
             for model in models.values():
                 await self._load(model)
@@ -223,8 +236,11 @@ class Concurrency:
             self._was_leading = not self._was_leading
             for lane in self._lanes.values():
                 lane.control = None
+        is_asked, self._is_asked = self._is_asked, False
         if self._was_leading:
             for model in models.values():
+                if is_asked and self._since.get(model.id):
+                    await self._tell(model)
                 await self._decide(model)
             if self._clock.monotonic_s() - self._saved_at_s >= SAVE_EVERY_S:
                 await self._save()
@@ -252,7 +268,7 @@ class Concurrency:
             lane.running, lane.looks = 0.0, 0
         self._meter.concurrency(model.name, limit(after, auto), after.share)
         if self._limits.get(model.id) != limit(after, auto):
-            self._limits[model.id] = limit(after, auto)
+            self._limits[model.id], self._since[model.id] = limit(after, auto), after.since
             self._catalogue.limit_changed(model.id)
             await self._tell(model)
 
@@ -260,7 +276,7 @@ class Concurrency:
         """Have the broker go by the limit that is known here, and the other processes know of it."""
         found = self.limit_of(model)
         _log.debug("concurrency_changed", model=model.name, limit=found)
-        self._channel.publish(LIMITS, call_samples.packed_limit(model.id, found))
+        self._channel.publish(LIMITS, call_samples.packed_limit(model.id, found, self._since.get(model.id, 0)))
         await self._broker.set_rules([self._catalogue.rules(model)])
 
     async def _apply_heard(self) -> None:
@@ -281,8 +297,11 @@ class Concurrency:
     def _is_unsaved(lane: _Lane) -> bool:
         return lane.control is not None and lane.control != lane.saved
 
-    async def _load(self, model: Model) -> None:
-        """Go by the record: what was learned of this model as it is configured now, else the beginning."""
+    async def _load(self, model: Model, *, is_overruled: bool = False) -> None:
+        """Go by the record: what was learned of this model as it is configured now, else the beginning.
+
+        A decision that is newer than the record stands, unless another process has written there since.
+        """
         lane, auto = self._lanes.setdefault(model.id, _Lane()), model.options.auto_workers
         lane.name = model.name
         kept = await self._states.state(_name(model.id))
@@ -293,11 +312,16 @@ class Concurrency:
                 found = orjson.loads(kept.data)
                 if found["config"] == self._catalogue.digest(model):
                     control = control_of(found["control"])
+                else:
+                    is_overruled = True
             except (ValueError, KeyError, TypeError) as error:
                 _log.warning("concurrency_unreadable", model=model.name, error=str(error))
         if auto is not None:
             control = step(control, Window((), self._clock.now(), 0.0, None), auto)
-            self._limits[model.id] = limit(control, auto)
+            known, since = self._limits.get(model.id), self._since.get(model.id, 0)
+            if known is not None and since > control.since and not is_overruled:
+                control = replace(control, n=float(known), since=since)
+            self._limits[model.id], self._since[model.id] = limit(control, auto), control.since
         lane.control = lane.saved = control
 
     async def _save(self) -> None:
@@ -311,7 +335,7 @@ class Concurrency:
             data = orjson.dumps({"config": self._catalogue.digest(model), "control": plain(control)}).decode()
             if not await self._states.save_state(_name(model.id), data, lane.version):
                 # Two processes lead for a moment; what the other one has written stands.
-                await self._load(model)
+                await self._load(model, is_overruled=True)
                 self._heard.add(model.id)
                 continue
             lane.version, lane.saved = lane.version + 1, control

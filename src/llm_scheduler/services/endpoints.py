@@ -127,8 +127,10 @@ class Endpoints:
         return await self.change(name, tenant_id, endpoint, {"is_drained": True})
 
     async def resume(self, name: str, tenant_id: TenantId, endpoint: str) -> Model:
-        """Start through it again."""
-        return await self.change(name, tenant_id, endpoint, {"is_drained": False})
+        """Start through it again, also if a provider's word (a Retry-After, a used-up account) holds it up."""
+        model = await self.change(name, tenant_id, endpoint, {"is_drained": False})
+        await self.broker.end_pause(model.id, endpoint)
+        return model
 
     async def remove(self, name: str, tenant_id: TenantId, endpoint: str) -> Model:
         """Take it out; what runs through it ends. Without the last one the model's own config is the way.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.ids import Millis
 from llm_scheduler.domain.model import ModelStatus
+from llm_scheduler.domain.money import no_room
 from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.domain.task import WaitingTask
@@ -83,13 +84,27 @@ class Explaining:
         if task.status in TERMINAL or task.status is Status.RUNNING or model is None:
             return nothing
         own = _own_reason(task)
-        if task.status is Status.BLOCKED or task.status is Status.HELD:
+        if task.status is Status.HELD:
+            return nothing._replace(reasons=(Reason("budget", await self._held_for(task)),))
+        if task.status is Status.BLOCKED:
             return nothing._replace(reasons=own)
         try:
             return await self._queued(task, model, own, nothing)
         except BrokerUnavailableError:
             away = Reason("index_away", "The index does not answer; nothing starts until it is back. Nothing is lost.")
             return nothing._replace(reasons=(*own, away))
+
+    async def _held_for(self, task: Task) -> str:
+        """By the budgets as they are now: since it was held there may have been a top-up, or other prices."""
+        needs = await self._store.needs(task.id)
+        if not needs:
+            return "What it may cost is reckoned anew; within seconds it goes on, or is held again."
+        now = self._clock.now()
+        budgets = [one for one in await self._store.budgets() if one.id in needs]
+        lacking = [one.name for one in budgets if one.room_at(now) < needs[one.id]]
+        if not lacking:
+            return "There is room for it in its budgets by now; within seconds it goes on, unless older ones take it."
+        return no_room(max(needs.values()), lacking)
 
     async def expected(self, model: Model, band_task: WaitingTask) -> Wait:
         """What a task submitted now would have to wait, as far as is known."""
@@ -232,9 +247,6 @@ def _own_reason(task: Task) -> tuple[Reason, ...]:
     if task.status is Status.BLOCKED:
         leader = None if task.cache is None else task.cache.leader_id
         return (Reason("dependency", f"It waits for the answer of task {leader}, which asks the same."),)
-    if task.status is Status.HELD:
-        said = task.error.message if task.error is not None else "A budget has no room for it."
-        return (Reason("budget", said),)
     if task.status is not Status.SCHEDULED:
         return ()
     if task.failures:
@@ -257,7 +269,9 @@ def _said(hold: Hold, model: Model) -> str:
         case "concurrency":
             return f"The {where} runs as many calls as it may."
         case "throttled":
-            return f"The {where} was refused for its rate limit and pauses."
+            way = model.name if hold.endpoint is None else f"{model.name} {hold.endpoint}"
+            resume = "models resume" if hold.endpoint is None else "models endpoints resume"
+            return f"The {where} was refused for its limit and pauses; `llms {resume} {way}` ends it now."
         case "circuit":
             return f"Too many calls of the {where} failed; a probe decides."
         case "drained":

@@ -247,8 +247,11 @@ class Models:
         return await self.change(name, tenant_id, {"status": status})
 
     async def resume(self, name: str, tenant_id: TenantId) -> Model:
-        """Start again."""
-        return await self.change(name, tenant_id, {"status": ModelStatus.ACTIVE})
+        """Start again, also where a provider's word (a Retry-After, a used-up account) holds a way to it up."""
+        model = await self.change(name, tenant_id, {"status": ModelStatus.ACTIVE})
+        for endpoint in (None, *(one.name for one in model.endpoints)):
+            await self._broker.end_pause(model.id, endpoint)
+        return model
 
     async def scale(self, name: str, tenant_id: TenantId, max_workers: int | str) -> Model:
         """Set how many tasks run at once, or have it found ("auto"); shrinking lets running calls finish."""

@@ -166,7 +166,7 @@ def unstorable(started: StartedTask, session_id: SessionId, ended_at: Millis, re
     error = ProviderError(
         "unstorable_answer", f"The answer cannot be recorded: {reason}", is_retryable=False, fault=Fault.PROVIDER
     )
-    return failed(started, session_id, ended_at, error, model, Random())  # noqa: S311 - no draw without a retry  # nosec B311
+    return failed(started, session_id, ended_at, error, model, Random())  # noqa: S311 - no draw without a retry
 
 
 def discreet(ended: Ended, *, drops_payload: bool, redact: Callable[[str], str]) -> Ended:

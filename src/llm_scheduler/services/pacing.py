@@ -151,7 +151,9 @@ class Pacer:
         for unit, quota in allowance.items():
             spent = _of(claim.spent, unit) - _of(own, unit)
             before = watch.gauges.get(unit)
-            gauge = observed(before, Reading(quota, spent, sent_at_s, is_refused), limits.get(unit))
+            gauge = observed(
+                before, Reading(quota, spent, sent_at_s, is_refused, _of(own_of(claim), unit)), limits.get(unit)
+            )
             if gauge is before:
                 continue
             watch.gauges[unit], watch.said[unit] = gauge, quota
@@ -166,17 +168,17 @@ class Pacer:
         """Set the pace of every unit that is known; nothing starts before `held_until_s`."""
         watch.decided_at_s = now_s
         limits, is_bound = configured_limits(model, claim.endpoint), model.options.pacing is Pacing.CONFIGURED
-        # Several calls are often refused at once: the pause is not taken once for each.
-        is_held, longer_s = watch.held_until_s > now_s, held_until_s - max(now_s, watch.held_until_s)
         watch.held_until_s = max(watch.held_until_s, held_until_s)
+        held_s = watch.held_until_s - now_s
         paces: list[Pace] = []
         for unit, gauge in watch.gauges.items():
-            rate = rate_of(gauge, _of(watch.spent, unit), now_s)
-            pace = Pace(unit, rate.per_s, rate.burst, VALID_MS)
+            spent = _of(watch.spent, unit)
+            rate = rate_of(gauge, spent, now_s)
+            pace = Pace(unit, rate.per_s, rate.burst, VALID_MS, most=rate.most, counted=spent)
             if is_bound and unit in limits:
                 pace = within(pace, limits[unit])
-            if longer_s > 0:  # what is in the bucket goes out, and what the pause would bring
-                pace = pace._replace(bonus=-((0.0 if is_held else pace.burst) + pace.per_s * longer_s))
+            if held_s > 0:  # whoever waits for a pause finds the bucket as empty as it makes it
+                pace = pace._replace(most=min(-pace.per_s * held_s, pace.most or 0.0))
             paces.append(pace)
         try:
             await self._broker.set_pace(claim.lane, claim.endpoint, paces)

@@ -29,10 +29,10 @@ _CSV_RATES: Final[Mapping[str, tuple[str, int]]] = {
 }
 CSV_COLUMNS: Final = ("provider", "model", "tier", "valid_from", *_CSV_RATES)
 _LITELLM_RATES: Final[Mapping[str, str]] = {
-    "input_cost_per_token": "input_nanousd",  # no password  # nosec B105
-    "output_cost_per_token": "output_nanousd",  # no password  # nosec B105
-    "cache_read_input_token_cost": "cached_input_nanousd",  # no password  # nosec B105
-    "cache_creation_input_token_cost": "cache_write_nanousd",  # no password  # nosec B105
+    "input_cost_per_token": "input_nanousd",
+    "output_cost_per_token": "output_nanousd",
+    "cache_read_input_token_cost": "cached_input_nanousd",
+    "cache_creation_input_token_cost": "cache_write_nanousd",
     "input_cost_per_request": "request_nanousd",
 }
 _LITELLM_TIERS: Final = ("flex", "priority")

@@ -12,11 +12,11 @@ KEYS_AT_ONCE: Final = 64
 ENTRY: Final = ("tenant_id", "cache_key", "task_id", "expires_at")
 SELECT_ENTRIES: Final = (
     "SELECT tenant_id, cache_key, task_id, expires_at FROM response_cache "
-    f"WHERE tenant_id = ? AND cache_key IN ({marks(KEYS_AT_ONCE)})"  # names of our own, values are bound  # nosec B608
+    f"WHERE tenant_id = ? AND cache_key IN ({marks(KEYS_AT_ONCE)})"  # names of our own, values are bound
 )
 HOLD_ENTRIES: Final = (
     "SELECT r.tenant_id, r.cache_key, r.task_id, r.expires_at FROM response_cache r "
-    f"WHERE r.tenant_id = ? AND r.cache_key IN ({marks(KEYS_AT_ONCE)})"  # nosec B608
+    f"WHERE r.tenant_id = ? AND r.cache_key IN ({marks(KEYS_AT_ONCE)})"
 )
 NAMED: Final = ("id", "status", "result_id")
 HOLD_NAMED: Final = (
@@ -31,16 +31,16 @@ SELECT_LAPSED: Final = (
     "SELECT tenant_id, cache_key FROM response_cache WHERE expires_at <= ? ORDER BY expires_at LIMIT ?"
 )
 FORGET_LAPSED: Final = (
-    f"DELETE FROM response_cache WHERE tenant_id = ? AND cache_key IN ({marks(KEYS_AT_ONCE)}) AND expires_at <= ?"  # nosec B608
+    f"DELETE FROM response_cache WHERE tenant_id = ? AND cache_key IN ({marks(KEYS_AT_ONCE)}) AND expires_at <= ?"
 )
 SELECT_LOST_LEADS: Final = (
     "SELECT r.tenant_id, r.cache_key, r.task_id FROM response_cache r LEFT JOIN tasks t ON t.id = r.task_id "
-    f"WHERE r.expires_at IS NULL AND (t.id IS NULL OR t.status IN {TERMINAL}) LIMIT ?"  # nosec B608
+    f"WHERE r.expires_at IS NULL AND (t.id IS NULL OR t.status IN {TERMINAL}) LIMIT ?"
 )
 
 WISH: Final = ("task_id", "tenant_id", "cache_key", "ttl_s", "leader_id")
 WISH_ROW: Final = (*WISH, "source_id")
-SELECT_WISHES: Final = f"SELECT {', '.join(WISH)} FROM task_cache WHERE task_id IN ({{ids}})"  # nosec B608
+SELECT_WISHES: Final = f"SELECT {', '.join(WISH)} FROM task_cache WHERE task_id IN ({{ids}})"
 DROP_WISHES: Final = "DELETE FROM task_cache WHERE task_id IN ({ids})"
 FOLLOW: Final = "UPDATE task_cache SET leader_id = ? WHERE task_id IN ({ids})"
 ANSWERED_BY: Final = "UPDATE task_cache SET leader_id = NULL, source_id = ? WHERE task_id IN ({ids})"
@@ -53,11 +53,11 @@ SELECT_FOLLOWERS: Final = (
 )
 SELECT_LOST_LEADERS: Final = (
     "SELECT d.leader_id FROM (SELECT DISTINCT leader_id FROM task_cache WHERE leader_id IS NOT NULL) d "
-    f"LEFT JOIN tasks t ON t.id = d.leader_id WHERE t.id IS NULL OR t.status IN {TERMINAL} LIMIT ?"  # nosec B608
+    f"LEFT JOIN tasks t ON t.id = d.leader_id WHERE t.id IS NULL OR t.status IN {TERMINAL} LIMIT ?"
 )
 NEXT_DUE: Final = (
     f"SELECT MIN(moment) FROM ({NEXT_PROMOTION} UNION ALL SELECT * FROM ({NEXT_EXPIRY}) e "
-    f"UNION ALL SELECT 0 FROM ({SELECT_LOST_LEADERS.replace('LIMIT ?', 'LIMIT 1')}) l) m"  # nosec B608
+    f"UNION ALL SELECT 0 FROM ({SELECT_LOST_LEADERS.replace('LIMIT ?', 'LIMIT 1')}) l) m"
 )
 BLOCK: Final = "UPDATE tasks SET status = 'blocked', updated_at = ? WHERE id IN ({ids}) AND status = 'scheduled'"
 LEAD: Final = (

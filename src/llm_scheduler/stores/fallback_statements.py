@@ -11,10 +11,10 @@ _ANEW: Final = (
 )
 MOVE_ON: Final = (
     "UPDATE tasks SET status = 'queued', owner = NULL, updated_at = ?, "
-    + _ANEW  # names of our own, values are bound  # nosec B608
+    + _ANEW  # names of our own, values are bound
     + "WHERE id IN ({ids}) AND status = 'running' AND attempt = ? AND owner = ?"
 )
-DIVERT: Final = "UPDATE tasks SET updated_at = ?, " + _ANEW + "WHERE id IN ({ids}) AND status = 'queued'"  # nosec B608
+DIVERT: Final = "UPDATE tasks SET updated_at = ?, " + _ANEW + "WHERE id IN ({ids}) AND status = 'queued'"
 HELD: Final = ("id", "tenant_id", "model_id")
 HOLD_WAITING: Final = "SELECT id, tenant_id, model_id FROM tasks WHERE id IN ({ids}) AND status = 'queued'"
 SERVED_BY: Final = "UPDATE tasks SET model_id = ? WHERE id IN ({ids}) AND status = 'completed'"

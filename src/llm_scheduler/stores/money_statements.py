@@ -25,11 +25,11 @@ BUDGET: Final = (
     "imposed",
 )
 _BUDGET: Final = ", ".join(BUDGET)
-ALL_BUDGETS: Final = f"SELECT {_BUDGET} FROM budgets ORDER BY tenant_id, name LIMIT ?"  # nosec B608
-BUDGETS_OF: Final = f"SELECT {_BUDGET} FROM budgets WHERE tenant_id IN ({{ids}})"  # nosec B608
+ALL_BUDGETS: Final = f"SELECT {_BUDGET} FROM budgets ORDER BY tenant_id, name LIMIT ?"
+BUDGETS_OF: Final = f"SELECT {_BUDGET} FROM budgets WHERE tenant_id IN ({{ids}})"
 # By the primary key, so that rows are locked in its order: two transactions never wait for each other.
-HOLD_BUDGETS: Final = f"SELECT {_BUDGET} FROM budgets WHERE id IN ({{ids}}) ORDER BY id"  # nosec B608
-HOLD_EVERY_BUDGET: Final = f"SELECT {_BUDGET} FROM budgets WHERE id > ? ORDER BY id LIMIT ?"  # nosec B608
+HOLD_BUDGETS: Final = f"SELECT {_BUDGET} FROM budgets WHERE id IN ({{ids}}) ORDER BY id"
+HOLD_EVERY_BUDGET: Final = f"SELECT {_BUDGET} FROM budgets WHERE id > ? ORDER BY id LIMIT ?"
 BUDGET_NAMED: Final = "SELECT id FROM budgets WHERE tenant_id = ? AND name = ?"
 
 ROLL_OVER: Final = (
@@ -52,8 +52,10 @@ DROP_ITS_RESERVATIONS: Final = "DELETE FROM reservations WHERE budget_id = ?"
 
 RESERVATION: Final = ("task_id", "attempt", "budget_id", "amount_microusd")
 _RESERVATION: Final = ", ".join(RESERVATION)
-HOLD_RESERVATIONS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt > 0"  # nosec B608
-SELECT_NEEDS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt = 0"  # nosec B608
+HOLD_RESERVATIONS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt > 0"
+SELECT_NEEDS: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id IN ({{ids}}) AND attempt = 0"
+DROP_NEEDS: Final = "DELETE FROM reservations WHERE attempt = 0"
+NEEDS_OF: Final = f"SELECT {_RESERVATION} FROM reservations WHERE task_id = ? AND attempt = 0"
 DROP_RESERVATIONS: Final = "DELETE FROM reservations WHERE task_id IN ({ids}) AND attempt = ?"
 DROP_STALE_NEEDS: Final = (
     "DELETE FROM reservations WHERE attempt = 0 "
@@ -106,7 +108,7 @@ PRICE: Final = (
     "source",
     "created_at",
 )
-ALL_PRICES: Final = f"SELECT {', '.join(PRICE)} FROM prices ORDER BY id LIMIT ?"  # nosec B608
+ALL_PRICES: Final = f"SELECT {', '.join(PRICE)} FROM prices ORDER BY id LIMIT ?"
 SAME_PRICE: Final = (
     "SELECT id FROM prices WHERE model = ? AND valid_from = ? AND provider = ? AND tier = ? "
     "AND COALESCE(tenant_id, 0) = ?"

@@ -130,7 +130,7 @@ def check(path: Path) -> Examination:
 
 def _counts(connection: sqlite3.Connection) -> dict[str, int]:
     return {
-        name: int(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0])  # noqa: S608 - our names  # nosec B608
+        name: int(connection.execute(f"SELECT COUNT(*) FROM {name}").fetchone()[0])  # noqa: S608 - our names
         for name in COUNTED
     }
 

@@ -54,7 +54,7 @@ def insert(table: str, columns: tuple[str, ...], rows: int) -> str:
 @lru_cache(maxsize=64)
 def insert_head(table: str, columns: tuple[str, ...]) -> str:
     """INSERT up to its first row."""
-    return f"INSERT INTO {_named(table, columns)} VALUES "  # names of our own, values are bound  # nosec B608
+    return f"INSERT INTO {_named(table, columns)} VALUES "  # names of our own, values are bound
 
 
 def on_duplicate(changed: Names, added: Names = ()) -> str:
@@ -69,7 +69,7 @@ def upsert(table: str, columns: Names, changed: Names, rows: int, dialect: Diale
     if dialect == "mysql":
         return text + on_duplicate(changed, added)
     key = ", ".join(column.name for column in METADATA.tables[table].primary_key)
-    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {_settings(changed, added, 'excluded.{}')}"  # nosec B608
+    return f"{text} ON CONFLICT ({key}) DO UPDATE SET {_settings(changed, added, 'excluded.{}')}"
 
 
 def _settings(changed: Names, added: Names, new: str) -> str:
@@ -141,7 +141,7 @@ SELECT_KEYS: Final = (
     "SELECT k.tenant_id, k.`key`, k.fingerprint, k.task_id, t.status, t.eligible_at, "
     "k.answer IS NOT NULL AS is_reply "
     "FROM idempotency_keys k LEFT JOIN tasks t ON t.id = k.task_id "
-    f"WHERE k.tenant_id = ? AND k.`key` IN ({marks(64)})"  # names of our own, values are bound  # nosec B608
+    f"WHERE k.tenant_id = ? AND k.`key` IN ({marks(64)})"  # names of our own, values are bound
 )
 DROP_KEY: Final = "DELETE FROM idempotency_keys WHERE tenant_id = ? AND `key` = ?"
 SELECT_MODELS: Final = "SELECT id FROM models WHERE id IN ({ids})"
@@ -182,7 +182,7 @@ STARTABLE: Final = (
     "options",
 )
 SELECT_STARTABLE: Final = (
-    f"SELECT {', '.join(STARTABLE)} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued' AND cancel = 0"  # nosec B608
+    f"SELECT {', '.join(STARTABLE)} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued' AND cancel = 0"
 )
 ALIVE_SESSIONS: Final = "SELECT id FROM sessions WHERE id IN ({ids}) AND alive = 1"
 START: Final = (
@@ -208,7 +208,7 @@ FENCE: Final = (
     "deadline_at",
     "model_id",
 )
-SELECT_FENCE: Final = f"SELECT {', '.join(FENCE)} FROM tasks WHERE id IN ({{ids}})"  # nosec B608
+SELECT_FENCE: Final = f"SELECT {', '.join(FENCE)} FROM tasks WHERE id IN ({{ids}})"
 COMPLETE: Final = (
     "UPDATE tasks SET status = 'completed', owner = NULL, completed_at = ?, updated_at = ?, "
     "error_message = NULL, error_code = NULL, error_retryable = NULL, http_status = NULL, "
@@ -227,7 +227,7 @@ PUT_BACK: Final = (
     "WHERE id IN ({ids}) AND status = 'running' AND attempt = ? AND owner = ?"
 )
 OLD_ATTEMPT: Final = ("task_id", "attempt", "session_id", "is_accepted", "outcome")
-SELECT_OLD_ATTEMPTS: Final = f"SELECT {', '.join(OLD_ATTEMPT)} FROM attempts WHERE task_id IN ({{ids}})"  # nosec B608
+SELECT_OLD_ATTEMPTS: Final = f"SELECT {', '.join(OLD_ATTEMPT)} FROM attempts WHERE task_id IN ({{ids}})"
 DROP_DEADLINES: Final = "DELETE FROM task_deadlines WHERE task_id IN ({ids})"
 
 ATTEMPT_END: Final = (
@@ -256,10 +256,10 @@ TERMINAL: Final = "('completed', 'failed', 'cancelled', 'expired')"
 _MOVED: Final = "id, tenant_id, model_id, status, attempt"
 _WAITING: Final = "id, model_id, tenant_id, type, priority, attempt, est_tokens, queued_at, deadline_at, est_output"
 
-SELECT_UNFINISHED: Final = f"SELECT {_MOVED} FROM tasks WHERE id IN ({{ids}}) AND status IN {UNFINISHED}"  # nosec B608
+SELECT_UNFINISHED: Final = f"SELECT {_MOVED} FROM tasks WHERE id IN ({{ids}}) AND status IN {UNFINISHED}"
 CANCEL_WAITING: Final = (
     "UPDATE tasks SET status = 'cancelled', cancel = 1, completed_at = ?, updated_at = ? "
-    f"WHERE id IN ({{ids}}) AND status IN {WAITING}"  # names of our own, values are bound  # nosec B608
+    f"WHERE id IN ({{ids}}) AND status IN {WAITING}"  # names of our own, values are bound
 )
 MARK_RUNNING: Final = "UPDATE tasks SET cancel = 1, updated_at = ? WHERE id IN ({ids}) AND status = 'running'"
 
@@ -275,15 +275,15 @@ REVIVE: Final = (
 EDIT_INPUT: Final = "UPDATE tasks SET input = ?, generation = generation + 1 WHERE id IN ({ids}) AND status = 'queued'"
 EDIT_TOKENS: Final = "UPDATE tasks SET est_tokens = ?, est_output = ? WHERE id IN ({ids}) AND status = 'queued'"
 CLEAR_DEADLINE: Final = "UPDATE tasks SET deadline_at = NULL WHERE id IN ({ids})"
-SELECT_QUEUED: Final = f"SELECT {_WAITING} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued'"  # nosec B608
-SET_PRIORITY: Final = f"UPDATE tasks SET priority = ?, updated_at = ? WHERE id IN ({{ids}}) AND status IN {WAITING}"  # nosec B608
+SELECT_QUEUED: Final = f"SELECT {_WAITING} FROM tasks WHERE id IN ({{ids}}) AND status = 'queued'"
+SET_PRIORITY: Final = f"UPDATE tasks SET priority = ?, updated_at = ? WHERE id IN ({{ids}}) AND status IN {WAITING}"
 
 SELECT_TERMINAL: Final = (
-    f"SELECT id, tenant_id, created_at, metadata FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}"  # nosec B608
+    f"SELECT id, tenant_id, created_at, metadata FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}"
 )
 SELECT_RETIRABLE: Final = (
     "SELECT id, tenant_id, created_at, metadata FROM tasks "
-    f"WHERE id IN ({{ids}}) AND status IN {TERMINAL} AND completed_at < ?"  # nosec B608
+    f"WHERE id IN ({{ids}}) AND status IN {TERMINAL} AND completed_at < ?"
 )
 _PAIR: Final = "(tenant_id = ? AND `key` = ? AND value = ? AND created_at = ? AND task_id = ?)"
 PAIR_SIZES: Final = (16, 4, 1)
@@ -292,7 +292,7 @@ PAIR_SIZES: Final = (16, 4, 1)
 @lru_cache(maxsize=8)
 def delete_pairs(count: int) -> str:
     """DELETE of so many rows of metadata by their whole key."""
-    return f"DELETE FROM task_metadata WHERE {' OR '.join([_PAIR] * count)}"  # nosec B608
+    return f"DELETE FROM task_metadata WHERE {' OR '.join([_PAIR] * count)}"
 
 
 DELETE_TASKS: Final = (
@@ -301,7 +301,7 @@ DELETE_TASKS: Final = (
     "DELETE FROM results WHERE task_id IN ({ids})",
     "DELETE FROM task_deadlines WHERE task_id IN ({ids})",
     "DELETE FROM task_cache WHERE task_id IN ({ids})",
-    f"DELETE FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}",  # nosec B608
+    f"DELETE FROM tasks WHERE id IN ({{ids}}) AND status IN {TERMINAL}",
 )
 
 SELECT_TENANTS: Final = "SELECT id, tenant_id FROM tasks WHERE id IN ({ids})"
@@ -315,17 +315,17 @@ PROMOTE: Final = (
 )
 SELECT_OVERDUE: Final = (
     "SELECT t.id, t.tenant_id, t.model_id, t.status, t.attempt FROM task_deadlines d CROSS JOIN tasks t "
-    f"WHERE t.id = d.task_id AND d.deadline_at <= ? AND t.status IN {WAITING} ORDER BY d.deadline_at LIMIT ?"  # nosec B608
+    f"WHERE t.id = d.task_id AND d.deadline_at <= ? AND t.status IN {WAITING} ORDER BY d.deadline_at LIMIT ?"
 )
 EXPIRE: Final = (
     "UPDATE tasks SET status = 'expired', completed_at = ?, updated_at = ?, error_code = 'deadline_exceeded', "
     "error_message = 'The deadline passed before it could run.', error_retryable = 0 "
-    f"WHERE id IN ({{ids}}) AND status IN {WAITING}"  # names of our own, values are bound  # nosec B608
+    f"WHERE id IN ({{ids}}) AND status IN {WAITING}"  # names of our own, values are bound
 )
 NEXT_PROMOTION: Final = "SELECT MIN(eligible_at) AS moment FROM tasks WHERE status = 'scheduled'"
 NEXT_EXPIRY: Final = (
     "SELECT d.deadline_at FROM task_deadlines d CROSS JOIN tasks t "  # in this order: deadlines are few
-    f"WHERE t.id = d.task_id AND t.status IN {WAITING} ORDER BY d.deadline_at LIMIT 1"  # nosec B608
+    f"WHERE t.id = d.task_id AND t.status IN {WAITING} ORDER BY d.deadline_at LIMIT 1"
 )
 
 SELECT_ABANDONED: Final = (
@@ -336,22 +336,22 @@ _ABANDONED: Final = (
     "WHERE id IN ({ids}) AND status = 'running' "
     "AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.id = tasks.owner AND s.alive = 1)"
 )
-RESCUE: Final = "UPDATE tasks SET status = 'queued', owner = NULL, crashes = crashes + 1, updated_at = ? " + _ABANDONED  # nosec B608
+RESCUE: Final = "UPDATE tasks SET status = 'queued', owner = NULL, crashes = crashes + 1, updated_at = ? " + _ABANDONED
 RESCUE_CANCELLED: Final = (
     "UPDATE tasks SET status = 'cancelled', owner = NULL, crashes = crashes + 1, updated_at = ?, completed_at = ? "
-    + _ABANDONED  # names of our own, values are bound  # nosec B608
+    + _ABANDONED  # names of our own, values are bound
 )
 RESCUE_DEAD: Final = (
     "UPDATE tasks SET status = 'failed', owner = NULL, crashes = crashes + 1, updated_at = ?, completed_at = ?, "
     "dead_reason = 'worker_crashes', error_code = 'worker_crashes', "
-    "error_message = 'The worker was lost while it ran, too many times.', error_retryable = 0 " + _ABANDONED  # nosec B608
+    "error_message = 'The worker was lost while it ran, too many times.', error_retryable = 0 " + _ABANDONED
 )
 CRASH_ATTEMPTS: Final = (
     "UPDATE attempts SET ended_at = ?, outcome = 'crashed', error_code = 'worker_lost', "
     "error_message = 'The worker that ran it was lost.', error_retryable = 1 "
     "WHERE task_id IN ({ids}) AND ended_at IS NULL"
 )
-SELECT_MOVED: Final = f"SELECT {_MOVED} FROM tasks WHERE id IN ({{ids}})"  # nosec B608
+SELECT_MOVED: Final = f"SELECT {_MOVED} FROM tasks WHERE id IN ({{ids}})"
 
 BEAT: Final = (
     "UPDATE sessions SET heartbeat_at = ?, running = ?, cpu_percent = ?, rss_bytes = ? WHERE id = ? AND alive = 1"
@@ -365,10 +365,10 @@ CLOSE_SESSION: Final = "UPDATE sessions SET alive = 0, running = 0, heartbeat_at
 FORGET_SESSIONS: Final = "DELETE FROM sessions WHERE alive = 0 AND heartbeat_at < ?"
 BURY: Final = "UPDATE sessions SET alive = 0 WHERE alive = 1 AND heartbeat_at < ?"
 
-WAITING_FIRST: Final = f"SELECT {_WAITING} FROM tasks WHERE status = 'queued' ORDER BY eligible_at, id LIMIT ?"  # nosec B608
+WAITING_FIRST: Final = f"SELECT {_WAITING} FROM tasks WHERE status = 'queued' ORDER BY eligible_at, id LIMIT ?"
 WAITING_AFTER: Final = (
     f"SELECT {_WAITING} FROM tasks WHERE status = 'queued' AND eligible_at >= ? "
-    "AND (eligible_at > ? OR id > ?) ORDER BY eligible_at, id LIMIT ?"  # nosec B608
+    "AND (eligible_at > ? OR id > ?) ORDER BY eligible_at, id LIMIT ?"
 )
 SELECT_RUNNING: Final = (
     "SELECT t.id, t.model_id, t.tenant_id, t.owner, t.attempt, t.started_at, a.endpoint FROM tasks t "

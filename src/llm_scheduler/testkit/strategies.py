@@ -52,7 +52,7 @@ def check_strategy(
     """
     problem = problem_of(Kind.STRATEGY, strategy)
     assert problem is None, problem
-    rng = Random(seed)  # noqa: S311 - a draw that repeats  # nosec B311
+    rng = Random(seed)  # noqa: S311 - a draw that repeats
     options = {name: Option(*option) for name, option in dict(getattr(strategy, "options", NO_OPTIONS)).items()}
     cases = [(_task(rng), _context(rng, options)) for _ in range(samples)]
     first = [_placed(strategy, task, context) for task, context in cases]

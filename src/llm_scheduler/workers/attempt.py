@@ -144,7 +144,7 @@ class Attempt:
     async def _ended(self) -> Ended | None:
         """Call the provider and say what its end means; None when this session is fenced."""
         started, clock, pacer = self._started, self._tools.clock, self._tools.pacer
-        timed = Timed(self._tools, self._model)
+        timed = Timed(self._tools, self._model, self._claim.endpoint)
         sent_at_s = pacer.started(self._claim)
         try:
             answer = await self._call()
@@ -180,8 +180,7 @@ class Attempt:
 
     async def _after_error(self, error: ProviderError, sent_at_s: float, timed: Timed) -> Ended:
         tools, started, now = self._tools, self._started, self._tools.clock.now()
-        # Of several endpoints the one that has no room pauses; fewer calls at once would starve the others.
-        is_roomless = self._claim.endpoint is None and await timed.refused(error)
+        is_roomless = await timed.refused(error)
         if error.fault in AT_THE_LIMIT and not is_roomless:
             await tools.pacer.refused(self._model, self._claim, error, sent_at_s)
         else:

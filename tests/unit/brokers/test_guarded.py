@@ -58,6 +58,10 @@ class Flaky(MemoryBroker):
         await self._hear("throttle", (lane, for_ms) if endpoint is None else (lane, for_ms, endpoint))
         await super().throttle(lane, for_ms, endpoint)
 
+    async def end_pause(self, lane: Any, endpoint: str | None = None) -> None:
+        await self._hear("end", (lane, endpoint))
+        await super().end_pause(lane, endpoint)
+
     async def set_pace(self, lane: Any, endpoint: str | None, paces: Any) -> None:
         await self._hear("pace", (lane, endpoint, tuple(paces)))
         await super().set_pace(lane, endpoint, paces)
@@ -320,6 +324,20 @@ async def test_pauses_of_gates_are_kept_by_gate(scene: Scene) -> None:
     await scene.claims(0)
 
     assert scene.inner.calls("throttle") == [(LANE, 5_000, "east"), (LANE, 7_000)]
+
+
+async def test_an_ended_pause_is_ended_when_the_index_is_back_and_a_later_one_holds(scene: Scene) -> None:
+    scene.inner.is_away = True
+    await scene.broker.throttle(LANE, 60_000, "east")
+    await scene.broker.end_pause(LANE, "east")
+    await scene.broker.end_pause(LANE)
+    await scene.broker.throttle(LANE, 7_000)
+    scene.inner.is_away = False
+
+    await scene.claims(0)
+
+    assert scene.inner.calls("end") == [(LANE, "east"), (LANE, None)]
+    assert scene.inner.calls("throttle") == [(LANE, 7_000)]
 
 
 async def test_the_last_word_on_a_pace_is_sent_while_it_is_valid_with_all_that_was_given_once(scene: Scene) -> None:

@@ -134,6 +134,37 @@ def test_our_count_may_begin_anew() -> None:
     assert gauge.others_per_s <= 0.0
 
 
+def test_who_hears_nothing_of_a_true_window_goes_on_asking() -> None:
+    """A pace of nearly nothing brings no answer, and without one it stayed so: half a minute passed in silence."""
+    gauge = Gauge(LIMIT, PER_S, LIMIT, reading_mark(0), others_per_s=PER_S, counting=Counting.SLIDING)
+
+    for later_s in (0.0, 5.0, 30.0):
+        assert rate_of(gauge, 0, later_s).per_s >= 0.2 * PER_S
+
+
+def test_nothing_starts_that_a_true_window_would_refuse_however_large_calls_are() -> None:
+    def most(size: float) -> float:
+        gauge = Gauge(LIMIT, PER_S, LIMIT, reading_mark(60), counting=Counting.SLIDING, size=size)
+        told = rate_of(gauge, 20, 0.0).most
+        assert told is not None
+        return told
+
+    assert 30 < most(1.0) < 40
+    assert most(20.0) == pytest.approx(most(0.0) - 10)
+
+
+def test_each_refusal_of_late_keeps_one_call_more_back_and_not_for_ever() -> None:
+    first = reading(100, 100, 0.0)._replace(size=4.0)
+    refused = first._replace(at_s=1.0, is_refused=True)
+
+    gauge = known([first, refused, refused._replace(at_s=2.0)])
+    assert 1.9 < gauge.caution <= 2.0
+    calm = observed(gauge, first._replace(at_s=600.0))
+
+    assert (rate_of(gauge, 100, 2.0).most or 0) < (rate_of(known([first]), 100, 2.0).most or 0) - 7
+    assert calm.caution < 0.02
+
+
 def played(quota: ProviderQuota, *, says: str, others_per_s: float = 0.0, seconds: float = 300.0) -> Gauge:
     """We follow the pace in steps of a tenth of a second, and somebody else takes his part."""
     gauge: Gauge | None = None

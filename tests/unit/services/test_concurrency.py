@@ -30,7 +30,9 @@ from llm_scheduler.services.catalogue import Catalogue
 from llm_scheduler.services.concurrency import Concurrency, is_no_room
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
+
+    from llm_scheduler.ports.broker import LaneRules
 
 MODEL = Model(ModelId(1), DEFAULT_TENANT, "m", "scripted", {}, max_workers=1, options=ModelOptions(AutoWorkers(1, 64)))
 NAME = "concurrency:1"
@@ -119,6 +121,15 @@ class Stage:
         self._stack = stack
         self.kept, self.hub, self.clock = Kept(), Hub(), StillClock()
         self.broker = MemoryBroker(self.clock)
+        self.told: list[int] = []
+        """What the index was told to go by."""
+        set_rules = self.broker.set_rules
+
+        async def told(rules: Sequence[LaneRules]) -> None:
+            self.told += [one.max_workers for one in rules]
+            await set_rules(rules)
+
+        self.broker.set_rules = told  # type: ignore[method-assign]
 
     async def run(self, count: int) -> None:
         """So many calls run, by the index."""
@@ -156,6 +167,36 @@ async def test_the_leader_decides_by_the_calls_of_all_and_all_go_by_it() -> None
 
         await until(lambda: leader.limit == other.limit == 16, "both go by what was decided")
         await until(lambda: leader.meter.limits == other.meter.limits == {"m": 16}, "both tell it")
+
+
+async def test_who_starts_puts_no_older_limit_back() -> None:
+    """The record was seconds behind, and whoever started had the index go by it until the next decision."""
+    async with stage() as on:
+        on.kept.rows[NAME] = State(1, _learned(n=20.0, is_slow_start=False))
+        leader = await on.process(leads=True)
+        leader.calls(1, outcome=Outcome.REFUSED)
+        await until(lambda: leader.limit == 16, "it is decided")
+        on.kept.rows[NAME] = State(1, _learned(n=20.0, is_slow_start=False))
+
+        late = await on.process(leads=False)
+
+        await until(lambda: late.limit == leader.limit == 16, "it goes by what was decided")
+        assert on.told[-1] == 16
+
+
+async def test_an_older_decision_that_is_heard_late_changes_nothing() -> None:
+    async with stage() as on:
+        other = await on.process(leads=False)
+        on.hub.channel().publish("limits", call_samples.packed_limit(MODEL.id, 9, 2_000))
+        on.hub.channel().publish("limits", call_samples.packed_limit(MODEL.id, 30, 1_000))
+        await until(lambda: other.limit == 9, "it hears the newer one")
+
+        on.kept.rows[NAME] = State(1, _learned(n=12.0))
+        on.hub.mend()
+        asked = on.kept.asked
+        await until(lambda: on.kept.asked > asked, "it reads the record")
+
+        assert other.limit == 9
 
 
 async def test_who_does_not_lead_decides_and_writes_nothing() -> None:

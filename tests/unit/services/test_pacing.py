@@ -152,11 +152,25 @@ async def test_a_short_pause_of_a_provider_that_says_what_is_left_needs_no_probe
     await scene.refuse(limit(1.0, NOTHING), times=8)
 
     assert scene.broker.pauses == []
-    burst = max(pace.burst for _, [pace] in scene.broker.paces)
-    taken = -sum(pace.bonus for _, [pace] in scene.broker.paces)
-    slowest = min(pace.per_s for _, [pace] in scene.broker.paces)
-    assert slowest * 1.0 <= taken
-    assert taken <= burst + 600 / 60 * 2  # once, not once for each of the eight
+    for _, [pace] in scene.broker.paces:
+        assert pace.most is not None
+        # The pace brings what is missing in as long as was asked: once, not once for each of the eight.
+        assert 1.0 - 1e-9 <= -pace.most / pace.per_s <= 1.0 + JITTER
+        assert pace.counted == 8
+
+
+async def test_what_is_said_to_be_left_is_as_of_what_had_been_spent_by_then() -> None:
+    """Other processes spend meanwhile: the index takes that off, for only it knows."""
+    scene = Scene()
+    await scene.answer(PLENTY)
+    scene.clock.advance_ms(1_000)
+
+    await scene.answer(PLENTY)
+
+    [pace] = scene.broker.paces[-1][1]
+    assert pace.counted == 2
+    assert pace.most is not None
+    assert 490 <= pace.most <= 500
 
 
 async def test_a_long_pause_is_one_of_the_gate_even_then() -> None:

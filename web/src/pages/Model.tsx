@@ -13,7 +13,7 @@ import { useFormat } from '../components/format';
 import { ScaleModal, TestModal, useModelActions } from '../features/models/actions';
 import { EditModal } from '../features/models/EditModal';
 import { Endpoints } from '../features/models/Endpoints';
-import { Gauges, STATUS_COLOR } from '../features/models/ModelCard';
+import { Gauges, STATUS_COLOR, successShare } from '../features/models/ModelCard';
 
 const Charts = lazy(() => import('../features/overview/Charts'));
 
@@ -21,12 +21,13 @@ function Overview({ model }: { model: ModelShown }) {
   const { t } = useTranslation('models');
   const format = useFormat();
   const series = useSeries('1h', model.name);
+  const share = successShare(model);
   const items = [
     { key: 'type', label: t('detail.type'), children: model.type },
     { key: 'strategy', label: t('detail.strategy'), children: model.strategy ?? t('detail.default') },
     { key: 'queued', label: t('card.queued'), children: <Link to={`/tasks?status=queued&model=${encodeURIComponent(model.name)}`}>{format.number(model.queued)}</Link> },
-    { key: 'total', label: t('detail.total'), children: format.number(model.total_requests) },
-    { key: 'success', label: t('card.success'), children: model.total_requests ? format.percent(model.success_requests / model.total_requests) : '–' },
+    { key: 'total', label: t('detail.total'), children: model.total_requests === null ? '–' : format.number(model.total_requests) },
+    { key: 'success', label: t('card.success'), children: share === null ? '–' : format.percent(share) },
     { key: 'pacing', label: t('detail.pacing'), children: t(`pacing.${model.pacing}`) },
     { key: 'retry', label: t('detail.retry'), children: t('detail.retryOf', { n: model.retry.max_retries, first: model.retry.initial_delay_s, most: model.retry.max_delay_s }) },
     { key: 'fallback', label: t('detail.fallback'), children: model.fallback_models.length ? model.fallback_models.map((name) => <Tag key={name}>{name}</Tag>) : '–' },

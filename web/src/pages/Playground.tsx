@@ -112,7 +112,10 @@ export function Component() {
       setText(said.at(-1)?.text ?? '');
     }).catch(() => undefined);
   }, [taskId, begin]);
-  useEffect(() => end.current?.scrollIntoView({ block: 'nearest' }), [chat.turns]);
+  useEffect(() => {
+    // Its promise, which newer browsers give, is no clean-up.
+    void end.current?.scrollIntoView({ block: 'nearest' });
+  }, [chat.turns]);
 
   const send = (what: string) => {
     if (!what.trim() || !model || chat.isBusy) return;

@@ -79,7 +79,7 @@ function RequestTab({ task }: { task: TaskShown }) {
   return (
     <Space orientation="vertical" style={{ width: '100%' }}>
       <Segmented value={kind} onChange={setKind} options={[{ value: 'text', label: t('response.text') }, { value: 'raw', label: 'JSON' }]} />
-      {kind === 'text' ? <Code text={inputText(task.input)} label={t('tab.request')} maxHeight={640} /> : <Loaded query={text}>{(found) => <Code text={prettyJson(member(found, 'input') ?? 'null')} label={t('tab.request')} maxHeight={640} />}</Loaded>}
+      {kind === 'text' ? <Code text={inputText(task.input ?? {})} label={t('tab.request')} maxHeight={640} /> : <Loaded query={text}>{(found) => <Code text={prettyJson(member(found, 'input') ?? 'null')} label={t('tab.request')} maxHeight={640} />}</Loaded>}
     </Space>
   );
 }

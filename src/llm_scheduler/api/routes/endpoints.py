@@ -128,7 +128,7 @@ async def drain(request: Request) -> Answer:
     **operation(Tag.MODELS, "Resume an endpoint", answers={200: EndpointShown}, problems=(404, 503)),
 )
 async def resume(request: Request) -> Answer:
-    """Start calls through it again."""
+    """Start calls through it again; a pause that the provider asked for ends with a single call."""
     caller = caller_of(request)
     no_query(request)
     _note_before(request, caller)

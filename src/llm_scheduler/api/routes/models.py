@@ -122,7 +122,7 @@ async def pause(request: Request) -> Answer:
     **operation(Tag.MODELS, "Resume a model", answers={200: ModelShown}, problems=(404, 503)),
 )
 async def resume(request: Request) -> Answer:
-    """Start its tasks again."""
+    """Start its tasks again; a pause that a provider asked for, or for a used-up account, ends with a single call."""
     caller = caller_of(request)
     no_query(request)
     await _note_before(caller, _name(request))

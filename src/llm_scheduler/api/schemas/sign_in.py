@@ -215,7 +215,7 @@ class OwnKeyShown(Shown):
     name: str
 
 
-class OwnTenantShown(Shown):
+class OwnPlaceShown(Shown):
     """A tenant that one may act in (`X-Tenant`)."""
 
     name: str
@@ -234,7 +234,7 @@ class MeShown(Shown):
     tenant: str
     role: RoleName
     permissions: list[str]
-    tenants: list[OwnTenantShown]
+    tenants: list[OwnPlaceShown]
 
 
 class SignInShown(Shown):

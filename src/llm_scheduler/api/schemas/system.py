@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from llm_scheduler.api.fields import Shown
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from llm_scheduler.api.parts import SettingState
 
 
 class HealthShown(Shown):
@@ -40,3 +45,29 @@ class ReadyShown(Shown):
 
     status: Literal["ok", "degraded"]
     parts: dict[str, str]
+
+
+class SettingShown(Shown):
+    """A setting of the process that answers."""
+
+    name: str
+    variable: str
+    """Sets it in the environment."""
+    value: Any
+    """A secret's is masked."""
+    source: str
+    """`default`, the name of the variable, the file, or `command line`."""
+    meaning: str
+    is_secret: bool
+
+
+class SettingsShown(Shown):
+    """All."""
+
+    items: list[SettingShown]
+
+
+def setting_json(state: SettingState, redact: Callable[[str], str]) -> dict[str, Any]:
+    """For an answer."""
+    value = redact(state.value) if isinstance(state.value, str) else state.value
+    return state._asdict() | {"value": value, "source": redact(state.source)}

@@ -155,6 +155,10 @@ class RedisBroker(Views):
         arguments = (lane, wire.of_gate(endpoint), for_ms * 1000)
         self._heard(await self._shard(lane).look(scripts.THROTTLE, arguments))
 
+    async def end_pause(self, lane: ModelId, endpoint: str | None = None) -> None:
+        """The pause of this gate is over now, as if its time had passed."""
+        self._heard(await self._shard(lane).look(scripts.THROTTLE, (lane, wire.of_gate(endpoint), "")))
+
     async def set_pace(self, lane: ModelId, endpoint: str | None, paces: Sequence[Pace]) -> None:
         """Replace the paces of these units of a gate."""
         words = [word for one in paces for word in wire.of_pace(one)]

@@ -40,7 +40,7 @@ class Pause:
     async def sleep(self) -> None:
         """Wait."""
         wait_s, self._next_s = self._next_s, min(_LONGEST_PAUSE_S, self._next_s * 2)
-        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret  # nosec B311
+        await asyncio.sleep(wait_s * random.uniform(0.5, 1.0))  # noqa: S311 - jitter, not a secret
 
 
 class Line:

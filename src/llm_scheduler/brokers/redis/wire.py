@@ -109,8 +109,14 @@ def of_pace(pace: Pace) -> list[bytes]:
     Raises:
         ValueError: it cannot be kept to.
     """
-    unit, each_us, *rest = terms_of(pace)
-    return [b"%d" % (unit + 1), repr(each_us).encode(), *(b"%d" % one for one in rest)]
+    unit, each_us, *whole, most, counted = terms_of(pace)
+    return [
+        b"%d" % (unit + 1),
+        repr(each_us).encode(),
+        *(b"%d" % one for one in whole),
+        b"" if most is None else repr(most).encode(),
+        b"%d" % counted,
+    ]
 
 
 def to_claim(data: bytes) -> Claim:

@@ -96,7 +96,7 @@ def simulate(ctx: click.Context, **given: Any) -> None:
     with explained():
         found = [
             (name, load, list(_settings(given, base)))
-            for name, load, base in _loads(ctx, asked, Random(given["seed"]), given["price"])  # noqa: S311 - no secret  # nosec B311
+            for name, load, base in _loads(ctx, asked, Random(given["seed"]), given["price"])  # noqa: S311 - no secret
         ]
         groups = [(name, load, *_replayed(load, settings)) for name, load, settings in found]
         if given["plot"] is not None:

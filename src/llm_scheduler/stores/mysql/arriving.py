@@ -135,7 +135,7 @@ class Target:
         names = await migrating.table_names(self._open)
         for table in [one for one in COPIED if one in names]:
             where = " WHERE id <> 1" if table == "tenants" else ""
-            if (await self._run(f"SELECT 1 FROM {table}{where} LIMIT 1")).rows:  # noqa: S608 - our names  # nosec B608
+            if (await self._run(f"SELECT 1 FROM {table}{where} LIMIT 1")).rows:  # noqa: S608 - our names
                 found.append(table)
         return found
 
@@ -211,13 +211,13 @@ class Target:
         while True:
             beyond = "TRUE" if last is None else _compared(key, ">", last)
             ahead = await self._run(
-                f"SELECT {order}, {size} FROM {table} WHERE {beyond} ORDER BY {order} LIMIT {PAGE}"  # noqa: S608 - ours  # nosec B608
+                f"SELECT {order}, {size} FROM {table} WHERE {beyond} ORDER BY {order} LIMIT {PAGE}"  # noqa: S608 - ours
             )
             if not ahead.rows:
                 return
             for end in _ends(ahead.rows):
                 within = f"{'TRUE' if last is None else _compared(key, '>', last)} AND {_compared(key, '<=', end)}"
-                yield (await self._run(f"SELECT {columns} FROM {table} WHERE {within}")).rows  # noqa: S608 - ours  # nosec B608
+                yield (await self._run(f"SELECT {columns} FROM {table} WHERE {within}")).rows  # noqa: S608 - ours
                 last = end
 
     async def finish(self) -> None:

@@ -108,7 +108,7 @@ async def _dumped(address: Address, target: Path) -> Tell:
                 columns = await _columns(connection, name)
                 _write(file, {"table": name, "columns": columns})
                 counts[name] = 0
-                query = f"SELECT {', '.join(f'`{one}`' for one in columns)} FROM `{name}`"  # noqa: S608 - ours  # nosec B608
+                query = f"SELECT {', '.join(f'`{one}`' for one in columns)} FROM `{name}`"  # noqa: S608 - ours
                 async for rows in connection.stream(query, SLICE):
                     file.write(b"".join(orjson.dumps(row) + b"\n" for row in rows))
                     counts[name] += len(rows)
@@ -182,10 +182,10 @@ async def _loaded(address: Address, source: Path) -> Tell:
                 await connection.execute(head + ",".join(rows))
                 rows, length = [], 0
             if isinstance(line, dict) and "table" in line:
-                await connection.execute(f"DELETE FROM `{line['table']}`")  # noqa: S608 - checked by insert_head  # nosec B608
+                await connection.execute(f"DELETE FROM `{line['table']}`")  # noqa: S608 - checked by insert_head
                 head = statements.insert_head(line["table"], tuple(line["columns"]))
         for name, count in counts.items():
-            found = await connection.execute(f"SELECT COUNT(*) FROM `{name}`")  # noqa: S608 - as above  # nosec B608
+            found = await connection.execute(f"SELECT COUNT(*) FROM `{name}`")  # noqa: S608 - as above
             if found.rows[0][0] != count:
                 raise StoreUnusableError(f"{name} has {found.rows[0][0]} rows, the file {count}: restore it again.")
     return counts

@@ -61,7 +61,7 @@ class IdBlocks:
             return () if is_kept else self.taken(name, count) or ()
 
     async def _reserved(self, connection: Connection, name: str, size: int) -> range:
-        statement = f"UPDATE id_blocks SET next_id = LAST_INSERT_ID(next_id + {size}) WHERE name = '{name}'"  # noqa: S608 - names of our own, values are bound  # nosec B608
+        statement = f"UPDATE id_blocks SET next_id = LAST_INSERT_ID(next_id + {size}) WHERE name = '{name}'"  # noqa: S608 - names of our own, values are bound
         answer = await connection.execute(statement)
         if answer.matched == 0 or answer.last_id > LARGEST_ID:
             raise StoreUnavailableError(f"there are no more ids of {name}.")

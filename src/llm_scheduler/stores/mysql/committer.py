@@ -251,7 +251,7 @@ class Committer:
         connection = await self.connected()
         try:
             async with self._server.watched(BATCH_LIMIT_S):
-                query = f"SELECT 1 FROM {mark.table} WHERE id = {mark.id} LOCK IN SHARE MODE"  # noqa: S608 - ours  # nosec B608
+                query = f"SELECT 1 FROM {mark.table} WHERE id = {mark.id} LOCK IN SHARE MODE"  # noqa: S608 - ours
                 found = await connection.execute(query)
                 if not found.rows:
                     return False
@@ -354,7 +354,7 @@ class _Attempts:
         return None
 
     async def _rest(self) -> None:
-        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter  # nosec B311
+        await asyncio.sleep(self._pause_s * random.uniform(0.5, 1.5))  # noqa: S311 - jitter
         self._pause_s = min(self._pause_s * 2, _LONGEST_PAUSE_S)
 
 

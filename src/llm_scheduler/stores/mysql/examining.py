@@ -73,7 +73,7 @@ async def _check(address: Address) -> Examination:
 
 
 async def _count(connection: Connection, table: str) -> int:
-    return (await connection.execute(f"SELECT COUNT(*) FROM `{table}`")).rows[0][0]  # noqa: S608 - our tables  # nosec B608
+    return (await connection.execute(f"SELECT COUNT(*) FROM `{table}`")).rows[0][0]  # noqa: S608 - our tables
 
 
 async def _damage(connection: Connection) -> list[str]:

@@ -162,7 +162,7 @@ def _ranges(reader: Reader) -> list[IdRange]:
     first = 0
     for name, past in parts["tasks"]:
         if first < next_id:
-            newest = f"SELECT created_at FROM tasks PARTITION ({name}) ORDER BY id DESC LIMIT 1"  # noqa: S608 - ours  # nosec B608
+            newest = f"SELECT created_at FROM tasks PARTITION ({name}) ORDER BY id DESC LIMIT 1"  # noqa: S608 - ours
             newest_at = Millis(reader.value(newest) or 0)
             is_ours = past is not None and name == _name(past)
             found.append(
@@ -204,13 +204,13 @@ def _orphans(parts: dict[str, list[_Part]]) -> list[tuple[str, str]]:
 async def _drop_orphan(connection: Connection, table: str, name: str) -> None:
     past = name.removeprefix("p")
     # A process that kept a block of ids for long may have put a task there after the drop.
-    if not (await connection.execute(f"SELECT 1 FROM tasks WHERE id < {past} LIMIT 1")).rows:  # noqa: S608 - a number  # nosec B608
+    if not (await connection.execute(f"SELECT 1 FROM tasks WHERE id < {past} LIMIT 1")).rows:  # noqa: S608 - a number
         await _again(lambda: connection.execute(_drop(table, name)))
 
 
 async def _cut(connection: Connection, table: str, pasts: list[int]) -> None:
     rest = await connection.execute(
-        f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} PARTITION (pmax) LIMIT {MOST_REST + 1}) rest"  # noqa: S608 - ours  # nosec B608
+        f"SELECT COUNT(*) FROM (SELECT 1 FROM {table} PARTITION (pmax) LIMIT {MOST_REST + 1}) rest"  # noqa: S608 - ours
     )
     if rest.rows[0][0] > MOST_REST:
         _log.warning("range_not_made", table=table, reason="the last partition has many rows already")
@@ -226,7 +226,7 @@ async def _cut(connection: Connection, table: str, pasts: list[int]) -> None:
 async def _drop_tasks(connection: Connection, name: str, seen_at: Millis) -> bool:
     """Under the lock: a revived task is unfinished, or became eligible anew; both are told by an index."""
     moved = text.filled(
-        f"SELECT 1 FROM tasks PARTITION ({name}) WHERE status IN {statements.UNFINISHED} "  # noqa: S608 - ours  # nosec B608
+        f"SELECT 1 FROM tasks PARTITION ({name}) WHERE status IN {statements.UNFINISHED} "  # noqa: S608 - ours
         f"OR (status IN {statements.TERMINAL} AND eligible_at >= ?) LIMIT 1",
         (seen_at,),
     )
@@ -242,7 +242,7 @@ async def _drop_tasks(connection: Connection, name: str, seen_at: Millis) -> boo
 
 async def _drop_beside(connection: Connection, table: str, within: IdRange) -> None:
     statement = (
-        f"DELETE FROM {table} WHERE task_id >= {within.first:d} AND task_id < {within.past:d} "  # noqa: S608 - numbers  # nosec B608
+        f"DELETE FROM {table} WHERE task_id >= {within.first:d} AND task_id < {within.past:d} "  # noqa: S608 - numbers
         f"AND NOT EXISTS (SELECT 1 FROM tasks WHERE tasks.id = {table}.task_id) LIMIT {SLICE}"
     )
     gone = SLICE

@@ -118,7 +118,7 @@ class Readers:
                 if fault is Fault.OUTAGE or isinstance(error, TimeoutError) or time.monotonic() >= give_up_at_s:
                     raise outage(error) from error
                 await self._drop_idle()
-                await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter  # nosec B311
+                await asyncio.sleep(random.uniform(0.02, 0.1))  # noqa: S311 - jitter
             else:
                 self._is_down = False
                 return answer

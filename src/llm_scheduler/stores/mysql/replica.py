@@ -64,7 +64,7 @@ class Replica:
             mark = committer.last_mark
             if mark is None:
                 continue
-            found = await connection.execute(f"SELECT 1 FROM {mark.table} WHERE id = {mark.id}")  # noqa: S608 - ours  # nosec B608
+            found = await connection.execute(f"SELECT 1 FROM {mark.table} WHERE id = {mark.id}")  # noqa: S608 - ours
             if not found.rows:
                 return True
         return False

@@ -160,7 +160,7 @@ class MysqlTransaction:
         keys = " AND ".join(
             f"`{column.name}` = {text.literal(values[column.name])}" for column in METADATA.tables[table].primary_key
         )
-        if self.run(f"UPDATE `{table}` SET {settings} WHERE {keys}") == 0:  # noqa: S608 - names of our own  # nosec B608
+        if self.run(f"UPDATE `{table}` SET {settings} WHERE {keys}") == 0:  # noqa: S608 - names of our own
             self.insert(table, columns, [row])
 
     def _insert(self, head: str, rows: Sequence[Sequence[object]], tail: str) -> None:

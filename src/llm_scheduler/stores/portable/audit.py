@@ -44,8 +44,8 @@ _HEAD: Final = "SELECT id, hash FROM audit_log ORDER BY id DESC LIMIT 1"
 _SAME: Final = (
     "SELECT id FROM audit_log WHERE `at` = ? AND request_id = ? AND action = ? AND target = ? AND outcome = ? LIMIT 1"
 )
-_NEWEST: Final = f"SELECT {named(COLUMNS)} FROM audit_log ORDER BY id DESC LIMIT 1"  # noqa: S608 - our names  # nosec B608
-_AFTER: Final = f"SELECT {named(COLUMNS)} FROM audit_log WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - our names  # nosec B608
+_NEWEST: Final = f"SELECT {named(COLUMNS)} FROM audit_log ORDER BY id DESC LIMIT 1"  # noqa: S608 - our names
+_AFTER: Final = f"SELECT {named(COLUMNS)} FROM audit_log WHERE id > ? ORDER BY id LIMIT ?"  # noqa: S608 - our names
 
 
 def append_all(transaction: Transaction, jobs: list[Sequence[AuditEntry]]) -> list[None]:
@@ -98,7 +98,7 @@ class AuditCalls(Access):
             conditions.append("id < ?")
             values.append(place.id)
         wanted = f"WHERE {' AND '.join(conditions)} " if conditions else ""
-        query = f"SELECT {named(COLUMNS)} FROM audit_log {wanted}ORDER BY id DESC LIMIT ?"  # noqa: S608 - our names  # nosec B608
+        query = f"SELECT {named(COLUMNS)} FROM audit_log {wanted}ORDER BY id DESC LIMIT ?"  # noqa: S608 - our names
         values.append(limit + 1)
         found = [row_of(row) for row in await self._read(lambda reader: reader.rows(COLUMNS, query, values))]
         items = tuple(found[:limit])

@@ -54,7 +54,7 @@ def change(transaction: Transaction, budget_id: int, changes: Mapping[str, Any])
     names = (*_CHANGEABLE, "spent_microusd", "period_start", "told_percent", "updated_at")
     values = dict(zip(texts.BUDGET, _row(changed), strict=True))
     settings = ", ".join(f"{name} = ?" for name in names)
-    transaction.do(f"UPDATE budgets SET {settings} WHERE id = ?", (*(values[name] for name in names), budget_id))  # noqa: S608 - our names  # nosec B608
+    transaction.do(f"UPDATE budgets SET {settings} WHERE id = ?", (*(values[name] for name in names), budget_id))  # noqa: S608 - our names
     return changed
 
 
@@ -116,9 +116,12 @@ def release_held(transaction: Transaction, after: Place | None, limit: int) -> R
     if not free:
         return Released((), len(page), after)
     transaction.do_in(texts.RELEASE, free, (transaction.now,))
-    transaction.do_in(texts.DROP_RESERVATIONS, free, (), (0,))
-    said = "queued again: there is room in the budget"
-    lines.write(transaction, [lines.Line(task_id, tenants[task_id], "info", said) for task_id in free])
+    transaction.do_in(texts.DROP_RESERVATIONS, sorted(free), (), (0,))
+    room, anew = "queued again: there is room in the budget", "queued again: what it may cost is reckoned anew"
+    lines.write(
+        transaction,
+        [lines.Line(task_id, tenants[task_id], "info", room if task_id in needs else anew) for task_id in free],
+    )
     rows = transaction.rows_in(WAITING_COLUMNS, statements.SELECT_QUEUED, free)
     return Released([waiting_of(row) for row in rows], len(page), after)
 

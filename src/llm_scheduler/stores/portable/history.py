@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _OF_TASK: Final = ("type", "priority", "deadline_at")
 _PAGE: Final = (
-    f"SELECT {', '.join(('t.' if name in _OF_TASK else 'a.') + name for name in PastCall._fields)} "  # noqa: S608 - names of our own, values are bound  # nosec B608
+    f"SELECT {', '.join(('t.' if name in _OF_TASK else 'a.') + name for name in PastCall._fields)} "  # noqa: S608 - names of our own, values are bound
     "FROM attempts a JOIN tasks t ON t.id = a.task_id WHERE a.ended_at >= ? AND a.ended_at < ? "
     "AND (a.ended_at > ? OR a.task_id > ? OR (a.task_id = ? AND a.attempt > ?)) "
     "AND a.outcome IN ('completed', 'failed') {tenant}ORDER BY a.ended_at, a.task_id, a.attempt LIMIT ?"

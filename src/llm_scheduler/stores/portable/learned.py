@@ -17,11 +17,11 @@ MOST_ADDED: Final = 256
 """Scopes of one transaction: others wait for those that are wide."""
 COLUMNS: Final = ("scope", *Sums._fields, "updated_at")
 CHANGED_SINCE: Final = (
-    f"SELECT {', '.join(COLUMNS)} FROM predictions WHERE updated_at >= ? ORDER BY updated_at DESC LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+    f"SELECT {', '.join(COLUMNS)} FROM predictions WHERE updated_at >= ? ORDER BY updated_at DESC LIMIT ?"  # noqa: S608 - names of our own, values are bound
 )
 # `samples` comes last: MySQL assigns from left to right and reads what it has just assigned.
 FADE: Final = (
-    f"UPDATE predictions SET {', '.join(f'{name} = {name} * ? / samples' for name in Sums._fields[1:])}, "  # noqa: S608 - names of our own, values are bound  # nosec B608
+    f"UPDATE predictions SET {', '.join(f'{name} = {name} * ? / samples' for name in Sums._fields[1:])}, "  # noqa: S608 - names of our own, values are bound
     "samples = ?, updated_at = ? WHERE samples > ?"
 )
 OLD: Final = "SELECT scope FROM predictions WHERE updated_at < ? ORDER BY updated_at LIMIT ?"

@@ -14,6 +14,7 @@ import orjson
 from llm_scheduler.domain.bounds import bounded, most_cost
 from llm_scheduler.domain.budget import FULL_PERCENT, Budget, Period, Told, percent_told, period_start
 from llm_scheduler.domain.ids import Millis, ModelId, TenantId
+from llm_scheduler.domain.money import dollars, no_room
 from llm_scheduler.stores import lines
 from llm_scheduler.stores import money_statements as texts
 
@@ -185,11 +186,7 @@ def _hold(transaction: Transaction, holds: Mapping[int, Hold], needs: Sequence[t
     """Write down that these wait, for what, and why."""
     if not holds:
         return
-    said = {
-        task_id: f"The call may cost {dollars(hold.most)}, and there is no room for it in "
-        f"{' and '.join(repr(name) for name in hold.lacking)}. It goes on after a top-up or in a new period."
-        for task_id, hold in holds.items()
-    }
+    said = {task_id: no_room(hold.most, hold.lacking) for task_id, hold in holds.items()}
     transaction.do_cases(texts.HOLD_TASKS, {task_id: (text,) for task_id, text in said.items()}, (transaction.now,))
     transaction.upsert("reservations", texts.RESERVATION, ("amount_microusd",), needs)
     lines.write(
@@ -253,11 +250,24 @@ def balance(reader: Reader) -> tuple[int, int]:
     return int(row[0]), int(row[1])
 
 
-def mend(transaction: Transaction, limit: int) -> int:
-    """Settle what leaked, set sums right, forget what nobody waits for any more; how many were wrong."""
+# Mending is three transactions: START holds budgets when it writes needs, the record of an end holds reservations when
+# it takes budgets, so none of these may hold one kind of row and wait for the other the wrong way round.
+
+
+def settle_leaked(transaction: Transaction, limit: int) -> int:
+    """Settle what leaked; how many."""
     leaked = transaction.rows(texts.RESERVATION, texts.SELECT_LEAKED, (limit,))
     settle(transaction, [Charge(row[0], row[1], 0, None) for row in leaked])
+    return len({(row[0], row[1]) for row in leaked})
+
+
+def forget_needs(transaction: Transaction) -> None:
+    """Those that nobody waits for any more."""
     transaction.do(texts.DROP_STALE_NEEDS)
+
+
+def set_sums(transaction: Transaction) -> int:
+    """What budgets have reserved is what their reservations say; how many were wrong."""
     budgets = [budget_of(row) for row in transaction.rows(texts.BUDGET, texts.HOLD_EVERY_BUDGET, (0, ALL))]
     sums = {
         row[0]: int(row[1]) for row in transaction.rows_in(("budget_id", "amount"), texts.SUMS, [b.id for b in budgets])
@@ -265,7 +275,7 @@ def mend(transaction: Transaction, limit: int) -> int:
     wrong = [budget for budget in budgets if budget.reserved_microusd != sums.get(budget.id, 0)]
     for budget in wrong:
         transaction.do(texts.SET_RESERVED, (sums.get(budget.id, 0), transaction.now, budget.id))
-    return len({(row[0], row[1]) for row in leaked}) + len(wrong)
+    return len(wrong)
 
 
 def _marked(told: Told) -> str:
@@ -273,9 +283,3 @@ def _marked(told: Told) -> str:
         f"budget '{told.name}': {told.percent} % are spent "
         f"({dollars(told.spent_microusd)} of {dollars(told.limit_microusd)})"
     )
-
-
-def dollars(microusd: int) -> str:
-    """For people: `$0.0042`."""
-    whole, part = divmod(microusd, 1_000_000)
-    return f"${whole}.{f'{part:06}'.rstrip('0'):0<2}"

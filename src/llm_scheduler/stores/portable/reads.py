@@ -33,11 +33,11 @@ if TYPE_CHECKING:
 
 LARGEST_LIST = 2**31
 ONE_TASK = (
-    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608 - names of our own, values are bound  # nosec B608
+    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608 - names of our own, values are bound
     "FROM tasks t LEFT JOIN results r ON r.task_id = t.id LEFT JOIN task_cache c ON c.task_id = t.id WHERE t.id = ?"
 )
-SELECT_ATTEMPTS = f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts WHERE task_id = ? ORDER BY attempt LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
-SELECT_LOGS = f"SELECT {named(LOG_COLUMNS)} FROM task_logs WHERE task_id = ? ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+SELECT_ATTEMPTS = f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts WHERE task_id = ? ORDER BY attempt LIMIT ?"  # noqa: S608 - names of our own, values are bound
+SELECT_LOGS = f"SELECT {named(LOG_COLUMNS)} FROM task_logs WHERE task_id = ? ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound
 NEXT_TYPE = "SELECT MIN(type) FROM tasks WHERE tenant_id = ? AND type > ?"
 
 

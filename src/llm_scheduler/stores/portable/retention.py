@@ -45,16 +45,16 @@ SIZES: Final = (
     "FROM tasks t LEFT JOIN results r ON r.task_id = t.id WHERE t.id IN ({ids}) LIMIT ?"
 )
 WHOLE: Final = (
-    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608 - names of our own, values are bound  # nosec B608
+    f"SELECT {named(TASK_COLUMNS, 't')}, {named(RESULT_COLUMNS, 'r')}, {named(CACHE_COLUMNS, 'c')} "  # noqa: S608 - names of our own, values are bound
     "FROM tasks t LEFT JOIN results r ON r.task_id = t.id LEFT JOIN task_cache c ON c.task_id = t.id "
     "WHERE t.id IN ({ids}) ORDER BY t.id LIMIT ?"
 )
 ATTEMPTS_OF: Final = (
-    f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts "  # noqa: S608 - our names  # nosec B608
+    f"SELECT {named(ATTEMPT_COLUMNS)} FROM attempts "  # noqa: S608 - our names
     "WHERE task_id IN ({ids}) ORDER BY task_id, attempt LIMIT ?"
 )
 LOGS_OF: Final = (
-    f"SELECT {named(LOG_COLUMNS)} FROM task_logs "  # noqa: S608 - our names  # nosec B608
+    f"SELECT {named(LOG_COLUMNS)} FROM task_logs "  # noqa: S608 - our names
     "WHERE task_id IN ({ids}) ORDER BY task_id, id LIMIT ?"
 )
 KEY_STEP: Final = ("tenant_id", "key", "created_at", "is_reply", "is_gone")

@@ -119,7 +119,7 @@ def _names(reader: Reader, group_by: str) -> dict[int, str]:
     if group_by == "day":
         return {}
     table = "models" if group_by == "model" else "tenants"
-    rows = reader.rows(("id", "name"), f"SELECT id, name FROM {table}")  # noqa: S608 - one of two  # nosec B608
+    rows = reader.rows(("id", "name"), f"SELECT id, name FROM {table}")  # noqa: S608 - one of two
     return {row[0]: row[1] for row in rows}
 
 
@@ -146,7 +146,7 @@ def _day(number: int) -> str:
 
 def days(reader: Reader, first: str, last: str) -> list[DayStats]:
     """Stored days."""
-    query = f"SELECT {named(DAY_COLUMNS)} FROM system_stats WHERE stat_date BETWEEN ? AND ? ORDER BY stat_date LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+    query = f"SELECT {named(DAY_COLUMNS)} FROM system_stats WHERE stat_date BETWEEN ? AND ? ORDER BY stat_date LIMIT ?"  # noqa: S608 - names of our own, values are bound
     return [day_of(row) for row in reader.rows(DAY_COLUMNS, query, (first, last, 100_000))]
 
 
@@ -170,7 +170,7 @@ def measure_day(reader: Reader, day: str) -> DayStats:
     total = "SELECT COUNT(*) FROM tasks WHERE tenant_id = t.id AND created_at >= ? AND created_at < ?"
     return DayStats(
         stat_date=day,
-        total_tasks=reader.value(f"SELECT SUM(({total})) FROM tenants t", (begin, end)) or 0,  # noqa: S608 - names of our own, values are bound  # nosec B608
+        total_tasks=reader.value(f"SELECT SUM(({total})) FROM tenants t", (begin, end)) or 0,  # noqa: S608 - names of our own, values are bound
         completed_tasks=done,
         failed_tasks=reader.select(("tasks",), failed)[0][0],
         avg_processing_time_ms=round(ran_ms or 0),

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.budget import Budget, PriceRow
-    from llm_scheduler.domain.ids import TenantId
+    from llm_scheduler.domain.ids import TaskId, TenantId
     from llm_scheduler.ports.money import Place, Released
 
 
@@ -58,10 +58,21 @@ class MoneyCalls(Access):
         """Let held tasks go on that fit."""
         return await self._write(lambda transaction: budgets.release_held(transaction, after, limit))
 
+    async def needs(self, task_id: TaskId) -> Mapping[int, int]:
+        """What a held task waits for."""
+        rows = await self._read(lambda reader: reader.rows(texts.RESERVATION, texts.NEEDS_OF, (task_id,)))
+        return {row[2]: row[3] for row in rows}
+
+    async def forget_needs(self) -> None:
+        """All held tasks are judged anew."""
+        await self._write(lambda transaction: transaction.do(texts.DROP_NEEDS))
+
     async def balance(self) -> Balance:
         """Reserved, and open."""
         return Balance(*await self._read(money.balance))
 
     async def mend_reservations(self, limit: int) -> int:
         """Settle what leaked."""
-        return await self._write(lambda transaction: money.mend(transaction, limit))
+        leaked = await self._write(lambda transaction: money.settle_leaked(transaction, limit))
+        await self._write(money.forget_needs)
+        return leaked + await self._write(money.set_sums)

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.promises import ActionProgress
 
 ALL = 2**31
-MODELS = f"SELECT {named(MODEL_COLUMNS)} FROM models ORDER BY name, id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
-TENANTS = f"SELECT {named(TENANT_COLUMNS)} FROM tenants ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
-SESSIONS = f"SELECT {named(SESSION_COLUMNS)} FROM sessions WHERE alive >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
-ACTION = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE id = ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
-UNFINISHED_ACTIONS = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE status = 'running' ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound  # nosec B608
+MODELS = f"SELECT {named(MODEL_COLUMNS)} FROM models ORDER BY name, id LIMIT ?"  # noqa: S608 - names of our own, values are bound
+TENANTS = f"SELECT {named(TENANT_COLUMNS)} FROM tenants ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound
+SESSIONS = f"SELECT {named(SESSION_COLUMNS)} FROM sessions WHERE alive >= ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - names of our own, values are bound
+ACTION = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE id = ?"  # noqa: S608 - names of our own, values are bound
+UNFINISHED_ACTIONS = f"SELECT {named(ACTION_COLUMNS)} FROM actions WHERE status = 'running' ORDER BY id LIMIT ?"  # noqa: S608 - names of our own, values are bound
 
 
 class TableCalls(Access):

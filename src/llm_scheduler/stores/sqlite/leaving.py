@@ -110,7 +110,7 @@ class Source:
 
     def counts(self) -> dict[str, int]:
         """Rows by table."""
-        return {table: self._value(f"SELECT COUNT(*) FROM {table}") for table in COPIED}  # noqa: S608 - our names  # nosec B608
+        return {table: self._value(f"SELECT COUNT(*) FROM {table}") for table in COPIED}  # noqa: S608 - our names
 
     def mark(self) -> str:
         """Tells this state of this installation from others: any start of a server changes it."""
@@ -128,7 +128,7 @@ class Source:
         """The first id of each table that is certainly unused."""
         reserved: dict[str, int] = dict(self._connection.execute("SELECT name, next_id FROM id_blocks").fetchall())
         return {
-            name: max(next_id, (self._value(f"SELECT MAX(id) FROM {name}") or 0) + 1)  # noqa: S608 - our names  # nosec B608
+            name: max(next_id, (self._value(f"SELECT MAX(id) FROM {name}") or 0) + 1)  # noqa: S608 - our names
             for name, next_id in reserved.items()
             if name in METADATA.tables
         } | {name: next_id for name, next_id in reserved.items() if name not in METADATA.tables}
@@ -139,7 +139,7 @@ class Source:
         shown = ", ".join(ASLEEP.get(table, {}).get(name, f"`{name}`") for name in columns_of(table))
         beyond = "" if after is None else f"WHERE ({key}) > ({', '.join('?' * len(after))})"
         cursor = self._connection.execute(
-            f"SELECT {shown} FROM {table} {beyond} ORDER BY {key}",  # noqa: S608 - our names  # nosec B608
+            f"SELECT {shown} FROM {table} {beyond} ORDER BY {key}",  # noqa: S608 - our names
             tuple(after or ()),
         )
         batch: list[tuple[Any, ...]] = []

@@ -28,7 +28,7 @@ _NO_PARAMS: Final[tuple[object, ...]] = ()
 def packed(columns: tuple[str, ...], query: str) -> str:
     """The query as one row with one value. An ORDER BY inside needs a LIMIT to be kept."""
     inside = f"json_array({', '.join(f'`{name}`' for name in columns)})"
-    return f"SELECT CAST(json_group_array({inside}) AS BLOB) FROM ({query})"  # noqa: S608 - text of our own  # nosec B608
+    return f"SELECT CAST(json_group_array({inside}) AS BLOB) FROM ({query})"  # noqa: S608 - text of our own
 
 
 def fetch_packed(

@@ -6,7 +6,9 @@ import asyncio
 import random
 from typing import TYPE_CHECKING
 
+from tests.contract.store_scene import mysql_url
 from tests.contract.test_store_money import TARIFF
+from tests.inside import until
 from tests.unit.stores.mysql.test_races import several
 
 from llm_scheduler.domain.budget import Period
@@ -14,6 +16,8 @@ from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.status import Status
 from llm_scheduler.ports.store import StartedTask, StartOrder
 from llm_scheduler.services.budgets import new_budget
+from llm_scheduler.stores.mysql.address import parse
+from llm_scheduler.stores.mysql.connection import connect
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,3 +59,36 @@ async def test_processes_that_spend_together_never_overspend_and_never_stand_in_
         assert all(one.spent_microusd <= one.limit_microusd for one in found.values())
         assert all(one.reserved_microusd == 0 for one in found.values())
         assert await store.balance() == (0, 0)
+
+
+async def test_mending_holds_no_need_while_it_waits_for_a_budget(tmp_path: Path) -> None:
+    """START holds budgets and writes needs then; mending held needs and wanted budgets, and one had to go."""
+    async with several(tmp_path, 1) as [scene]:
+        await scene.store.add_budget(new_budget(DEFAULT_TENANT, "none", Period.TOTAL, 0))
+        [held, gone] = await scene.submitted(2)
+        await scene.store.start(scene.session, [StartOrder(one, 0, tariff=TARIFF) for one in (held, gone)])
+        await scene.store.cancel([gone])
+        [budget] = await scene.store.budgets()
+        starting, looking = [await connect(parse(mysql_url(tmp_path))) for _ in range(2)]
+        try:
+            await starting.execute("BEGIN")
+            await starting.execute(f"SELECT id FROM budgets WHERE id = {budget.id} FOR UPDATE")  # noqa: S608 - a number
+            mending = asyncio.create_task(scene.store.mend_reservations(50))
+
+            async def waits() -> bool:
+                rows = await looking.execute(
+                    "SELECT 1 FROM information_schema.processlist WHERE id <> CONNECTION_ID() "
+                    "AND info LIKE 'SELECT % FROM budgets WHERE id > % FOR UPDATE'"
+                )
+                return bool(rows.rows)
+
+            await until(waits, "mending waits for the budget")
+            await starting.execute(
+                "INSERT INTO reservations (task_id, attempt, budget_id, amount_microusd) "  # noqa: S608 - numbers
+                f"VALUES ({gone}, 0, {budget.id}, 7) ON DUPLICATE KEY UPDATE amount_microusd = 7"
+            )
+            await starting.execute("COMMIT")
+            await mending
+        finally:
+            await starting.close()
+            await looking.close()

@@ -26,6 +26,11 @@ export function Gauges({ model }: { model: ModelShown }) {
   );
 }
 
+/** Of all its calls; null: none yet, or it is shared and others' calls are among them. */
+export function successShare({ total_requests: total, success_requests: good }: ModelShown) {
+  return total && good !== null ? good / total : null;
+}
+
 export function ModelCard({ model }: { model: ModelShown }) {
   const { t } = useTranslation('models');
   const format = useFormat();
@@ -34,7 +39,7 @@ export function ModelCard({ model }: { model: ModelShown }) {
   const [open, setOpen] = useState<'scale' | 'test' | null>(null);
   const canManage = may('models:manage');
   const isPaused = model.status !== 'active';
-  const share = model.total_requests ? model.success_requests / model.total_requests : null;
+  const share = successShare(model);
   return (
     <Card
       size="small"

@@ -31,7 +31,7 @@ export function Actions({ task }: { task: TaskShown }) {
   const retry = useMutation({ mutationFn: () => body(postTasksTaskIdRetry({ path, body: {}, throwOnError: true })), onSuccess: () => after(t('action.queued')), onError });
   const remove = useMutation({ mutationFn: () => deleteTasksTaskId({ path, throwOnError: true }), onSuccess: () => { void message.success(t('action.deleted')); void queries.invalidateQueries({ queryKey: ['tasks'] }); void navigate('/tasks'); }, onError });
   const duplicate = useMutation({
-    mutationFn: () => body(postTasks({ body: { model: task.model, type: task.type, input: task.input, priority: task.priority, metadata: task.metadata }, throwOnError: true })),
+    mutationFn: () => body(postTasks({ body: { model: task.model, type: task.type, input: task.input ?? {}, priority: task.priority, metadata: task.metadata }, throwOnError: true })),
     onSuccess: (made) => void ('id' in made && navigate(`/tasks/${made.id}`)),
     onError,
   });

@@ -1,0 +1,154 @@
+"""Pictures of every view, in both languages and themes, on a desk and on a phone; `--docs` writes the README's few.
+
+    python -m tools.screenshots FOLDER [--only en-light-1280] [--docs]
+
+Starts a server of its own with the traffic of `llms demo`, and needs Debian's Chromium and a built dashboard
+(`make web`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import threading
+from pathlib import Path
+from random import Random
+from typing import TYPE_CHECKING, Any, Final
+
+from llm_scheduler.cli.traffic import MODELS, tasks
+from tests.live import KEY, Server, server, wait_until
+from tests.rig.browser import BUILT, EVERY_LOOK, Look, Visitor, chromium, visitor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Browser
+
+RATE: Final = 12
+WARM_S: Final = 20
+SETTLE_MS: Final = 900
+PRICES: Final = {"swift": 400, "thoughtful": 15_000, "moody": 2_500}
+MOST_KB: Final = 150
+DOCS: Final = Path("docs/images")
+"""The README's pictures: view and look."""
+CHOSEN: Final = {
+    "overview-light": ("overview", Look("en", "light", 1280)),
+    "overview-dark": ("overview", Look("en", "dark", 1280)),
+    "tasks": ("tasks", Look("en", "light", 1280)),
+    "task": ("task-attempts", Look("en", "light", 1280)),
+    "models": ("models", Look("en", "dark", 1280)),
+    "playground": ("playground-answer", Look("en", "light", 1280)),
+    "overview-zh": ("overview", Look("zh", "light", 1280)),
+    "dead-letters-zh": ("dead-letters", Look("zh", "dark", 1280)),
+    "tasks-phone": ("tasks", Look("en", "dark", 390)),
+}
+
+
+class Traffic:
+    """Mixed tasks every second, as `llms demo` sends them."""
+
+    def __init__(self, running: Server) -> None:
+        self._running, self._random, self._ends = running, Random(42), threading.Event()
+        self._thread = threading.Thread(target=self._drive, daemon=True)
+
+    def start(self) -> None:
+        for model in MODELS:
+            self._running.call("POST", "/api/v1/models", model)
+        for model, price in PRICES.items():
+            order = {"model": model, "input_nanousd": price, "output_nanousd": 4 * price}
+            self._running.call("PUT", "/api/v1/prices", order)
+        self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 250_000, "period": "month"})
+        self._running.bulk(tasks(self._random, 150))
+        self._thread.start()
+
+    def _drive(self) -> None:
+        while not self._ends.wait(1):
+            self._running.bulk(tasks(self._random, RATE))
+
+    def stop(self) -> None:
+        self._ends.set()
+        self._thread.join()
+
+
+def views(running: Server) -> dict[str, str]:
+    """Every view's path by name."""
+    done = running.tasks("&status=completed&model=thoughtful")[-1]["id"]
+    failed = running.tasks("&status=failed")[-1]["id"]
+    queued = running.tasks("&status=queued")[-1]["id"]
+    return {
+        "overview": "/",
+        "tasks": "/tasks",
+        "tasks-filtered": "/tasks?status=failed&model=moody",
+        "tasks-none": "/tasks?q=nothing-like-it",
+        "tasks-peek": f"/tasks?peek={done}",
+        "task": f"/tasks/{done}",
+        "task-attempts": f"/tasks/{failed}?tab=attempts",
+        "task-request": f"/tasks/{done}?tab=request",
+        "task-response": f"/tasks/{done}?tab=response",
+        "task-logs": f"/tasks/{failed}?tab=logs",
+        "task-waiting": f"/tasks/{queued}",
+        "dead-letters": "/dead-letters",
+        "models": "/models",
+        "models-add": "/models?add=1",
+        "model": "/models/moody",
+        "workers": "/workers",
+        "playground": "/playground",
+        "usage": "/usage",
+        "settings": "/settings",
+        "not-found": "/nowhere",
+        "sign-in": "/sign-in",
+        "setup": "/setup#token=something",
+    }
+
+
+def answered(who: Visitor) -> None:
+    """The playground with an answer in it."""
+    who.open("/playground")
+    who.button("playground:sample").first.click()
+    wait_until("the model has answered", lambda: who.page.get_by_text("#").count() or True)
+    who.page.wait_for_timeout(3_000)
+
+
+EXTRAS: Final[dict[str, Callable[[Visitor], None]]] = {"playground-answer": answered}
+
+
+def shoot(browser: Browser, running: Server, look: Look, paths: dict[str, str], target: Callable[[str], Path]) -> None:
+    """Take the views of one look."""
+    outside = {"sign-in", "setup"}
+    for name, path in [*paths.items(), *((name, "") for name in EXTRAS)]:
+        with visitor(browser, str(running.http.base_url).rstrip("/"), look) as who:
+            if name not in outside:
+                who.sign_in_by_key(KEY)
+            if name in EXTRAS:
+                EXTRAS[name](who)
+            else:
+                who.open(path)
+            who.page.wait_for_timeout(SETTLE_MS)
+            who.page.screenshot(path=target(name), animations="disabled")
+            for fault in (*who.watch.faults, *who.raw_keys(), *who.too_wide()):
+                print(f"{look} {name}: {fault}")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--only", help="one look, such as zh-dark-390")
+    args = parser.parse_args()
+    assert BUILT.exists(), "the dashboard is not built: make web"
+    args.folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="llms-pictures-") as folder, server(Path(folder)) as running:
+        traffic = Traffic(running)
+        traffic.start()
+        try:
+            wait_until("a task has failed", lambda: running.counts().get("failed", 0) > 3, 120, 0.5)
+            threading.Event().wait(WARM_S)
+            with chromium() as browser:
+                for look in EVERY_LOOK:
+                    if args.only in (None, str(look)):
+                        shoot(browser, running, look, views(running), lambda name, look=look: args.folder / f"{name}-{look}.png")
+        finally:
+            traffic.stop()
+
+
+if __name__ == "__main__":
+    main()
