@@ -445,6 +445,7 @@ ROWS = (
     Row("DELETE", "/api/v1/me/totp", "BAODVK", 422, plain("/api/v1/me/totp", {})),
     # The installation, and what was done
     Row("GET", "/api/v1/system/network", "BA", 200, plain("/api/v1/system/network"), is_system=True),
+    Row("GET", "/api/v1/system/settings", "BA", 200, plain("/api/v1/system/settings"), is_system=True),
     Row("GET", "/api/v1/system/secrets", "BA", 200, plain("/api/v1/system/secrets"), is_system=True),
     Row("GET", "/api/v1/system/secrets/rotate", "BA", 200, plain("/api/v1/system/secrets/rotate"), is_system=True),
     Row("POST", "/api/v1/system/secrets/rotate", "BA", 202, plain("/api/v1/system/secrets/rotate"), is_system=True),

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from typing import TYPE_CHECKING, Final
 
 import orjson
 
 from llm_scheduler.domain.access import User
+from llm_scheduler.domain.errors import InvalidInputError
 from llm_scheduler.domain.ids import DEFAULT_TENANT, UserId
+from llm_scheduler.domain.people import USERNAME, is_service_username
 from llm_scheduler.domain.sign_in_errors import SetupClosedError, WrongSetupTokenError
 from llm_scheduler.services.happenings import Happening
 
@@ -70,6 +73,7 @@ class FirstUser:
             SetupClosedError: there is a user already.
             WrongSetupTokenError: the token is not of the last start.
             WeakPasswordError: says what is wanted.
+            InvalidInputError: nobody may be called that.
         """
         if not await self.is_missing():
             raise SetupClosedError
@@ -87,6 +91,9 @@ class FirstUser:
     async def make(self, username: str, password: str, device: Device) -> User | None:
         """Make that user if there is none; None if there is one."""
         name = username.strip().lower()
+        if not re.match(USERNAME, name) or is_service_username(name):
+            detail = "Use lower case letters, digits and ._@-, beginning with a letter or digit, and not with 'svc.'."
+            raise InvalidInputError(detail, "username")
         self._passwords.check(password, name)
         if not await self.is_missing():
             return None
