@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 from tests.flow.permission_world import BOOTSTRAP, Heard, Who, World, world
@@ -21,6 +21,8 @@ from llm_scheduler.services.users import Users, new_user
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from llm_scheduler.ports.passwords import Passwords
 
 FAR_OFF = "2099-01-01T00:00:00Z"
 
@@ -422,7 +424,7 @@ async def test_what_one_process_changes_is_known_in_the_others(tmp_path: Path) -
         directory = Directory(store)
         broker: Any = one.models._broker
         tenants = Tenants(store, one.catalogue, directory, one.models, broker)
-        users = Users(store, directory, one.models, NoPasswords())
+        users = Users(store, directory, one.models, cast("Passwords", NoPasswords()))
         heard: list[object] = []
         two.process.cache.on_drop(heard.append)
 
