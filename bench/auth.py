@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from bench import rig
-from llm_scheduler.api.parts import AccessParts, Parts
+from llm_scheduler.api.parts import Parts
 from llm_scheduler.api.server import Api, create_app
 from llm_scheduler.app.installation import Installation
 from llm_scheduler.app.keys import open_keys
@@ -163,7 +163,7 @@ async def per_request(parts: Parts) -> None:
     await directory.load()
 
     def app(door: Any) -> Api:
-        return create_app(replace(parts, access=AccessParts(door, directory, parts.access.api_keys)))
+        return create_app(replace(parts, access=replace(parts.access, door=door, directory=directory)))
 
     real = app(Door("bootstrap-key-of-this-bench", directory, parts.catalogue, parts.clock, OneToken()))
     floor = Asking(app(Constant()), texts[0], 200)

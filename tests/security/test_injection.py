@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from tests.live import Server, server
 from tests.rig import mariadb
-from tests.security.payloads import ALL, SQL, XSS
+from tests.security.payloads import ALL, FEW, SQL, XSS
 from tests.security.surface import GOOD, operations, shots
 
 if TYPE_CHECKING:
@@ -29,8 +29,8 @@ CHANGES = frozenset({"DELETE", "PATCH", "POST", "PUT"})
 class Target:
     """A server with things that no request of ours means: they must be the same at the end."""
 
-    def __init__(self, live: Server, *, is_sqlite: bool) -> None:
-        self.live, self.is_sqlite = live, is_sqlite
+    def __init__(self, live: Server, payloads: tuple[str, ...]) -> None:
+        self.live, self.payloads = live, payloads
         for name in ("sentinel", GOOD["name"]):
             self.live.add_model(name)
         self.live.call("POST", "/api/v1/models/sentinel/pause")
@@ -64,22 +64,29 @@ class Target:
             self.live.call("POST", "/api/v1/budgets", budget)
 
 
-@pytest.fixture(scope="module", params=["sqlite", "mysql"])
+@pytest.fixture(
+    scope="module",
+    params=[
+        pytest.param(("sqlite", FEW), id="sqlite-few"),
+        pytest.param(("sqlite", ALL), id="sqlite-all", marks=pytest.mark.nightly),
+        pytest.param(("mysql", SQL), id="mysql-sql", marks=pytest.mark.nightly),
+    ],
+)
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
+    record, payloads = request.param
     settings = {"max_body_bytes": "200000"}
-    if request.param == "mysql":
+    if record == "mysql":
         settings["database_url"] = mariadb.shared().create("attacked")
     WITNESS.unlink(missing_ok=True)
     with server(tmp_path_factory.mktemp("attacked"), **settings) as live:
-        yield Target(live, is_sqlite=request.param == "sqlite")
+        yield Target(live, payloads)
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OPERATIONS, ids=NAMES)
 def test_no_text_anywhere_breaks_out(target: Target, method: str, path: str, operation: dict[str, Any]) -> None:
     target.restore()
-    payloads = ALL if target.is_sqlite else SQL
     count, began = 0, time.monotonic()
-    for payload in payloads:
+    for payload in target.payloads:
         for shot in shots(method, path, operation, payload):
             answer = send(target, shot.method, shot.url, shot.body, shot.headers)
             count += 1
