@@ -79,7 +79,7 @@ function RequestTab({ task }: { task: TaskShown }) {
   return (
     <Space orientation="vertical" style={{ width: '100%' }}>
       <Segmented value={kind} onChange={setKind} options={[{ value: 'text', label: t('response.text') }, { value: 'raw', label: 'JSON' }]} />
-      {kind === 'text' ? <Code text={inputText(task.input)} label={t('tab.request')} maxHeight={640} /> : <Loaded query={text}>{(found) => <Code text={prettyJson(member(found, 'input') ?? 'null')} label={t('tab.request')} maxHeight={640} />}</Loaded>}
+      {kind === 'text' ? <Code text={inputText(task.input ?? {})} label={t('tab.request')} maxHeight={640} /> : <Loaded query={text}>{(found) => <Code text={prettyJson(member(found, 'input') ?? 'null')} label={t('tab.request')} maxHeight={640} />}</Loaded>}
     </Space>
   );
 }
@@ -149,7 +149,7 @@ export function Component() {
   return (
     <>
       <PageHeader title={<Space wrap>{t('title', { id })}<CopyButton text={id} /><StatusTag status={task.status} /></Space>} extra={<Actions task={task} />} />
-      <Tabs activeKey={params.get('tab') ?? 'summary'} onChange={(tab) => setParams(tab === 'summary' ? {} : { tab }, { replace: true })} items={tabs} />
+      <Tabs activeKey={tabs.find(({ key }) => key === params.get('tab'))?.key ?? 'summary'} onChange={(tab) => setParams(tab === 'summary' ? {} : { tab }, { replace: true })} items={tabs} />
     </>
   );
 }

@@ -34,7 +34,7 @@ export function ModelCard({ model }: { model: ModelShown }) {
   const [open, setOpen] = useState<'scale' | 'test' | null>(null);
   const canManage = may('models:manage');
   const isPaused = model.status !== 'active';
-  const share = model.total_requests ? model.success_requests / model.total_requests : null;
+  const share = model.total_requests ? (model.success_requests ?? 0) / model.total_requests : null;
   return (
     <Card
       size="small"
