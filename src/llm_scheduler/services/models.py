@@ -166,6 +166,8 @@ class Models:
             InvalidInputError: unknown type or strategy, or a bad config.
             NameTakenError: the name is in use.
         """
+        if self.outbound is not None:
+            self.outbound.check_files(model)
         whole = checked(self._kind(model.type), model)
         checked_options(self._catalogue.strategy_of(whole), whole.options.strategy_options)
         self._check_rules(whole)
