@@ -21,8 +21,8 @@ async def begin(caller: Caller, action: str, body: object, priority: int | None 
 
     Raises:
         ModelNotFoundError: the filter names a model that is not there.
-        ForbiddenError: it runs tasks again of models that the caller's key may not use.
-        Problem: 403, it searches in payloads that the caller may not see.
+        Problem: 403, it searches in payloads that the caller may not see, or runs tasks again of models that the
+            caller's key may not use.
     """
     text = stored_filter(cast("dict[str, Any]", body)["filter"], caller.tenant_id)
     # What a restart will read is what is checked: a bad filter fails here, not in the background.

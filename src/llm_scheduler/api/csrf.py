@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from llm_scheduler.api.errors import Problem
+from llm_scheduler.api.parts import caller_of
 from llm_scheduler.domain.refresh import parsed
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Header = tuple[bytes, bytes]
 
 def is_secure(request: Request, public_url: str | None) -> bool:
     """Whether the browser came by https, as far as is known."""
-    return request.scope["scheme"] == "https" or (public_url or "").startswith("https://")
+    return caller_of(request).origin.scheme == "https" or (public_url or "").startswith("https://")
 
 
 def cookie(  # noqa: PLR0913 - a cookie's attributes
@@ -64,7 +65,7 @@ def check_origin(request: Request, public_url: str | None) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    if origin == _origin_of(public_url) or urlsplit(origin).netloc == request.headers.get("host", "?"):
+    if origin == _origin_of(public_url) or _host_of(origin) == request.headers.get("host", "?"):
         return True
     raise Problem(403, "csrf_failed", "Another site's page sent this; sign in from a page of this server.")
 
@@ -85,6 +86,14 @@ def proven_cookie(request: Request, public_url: str | None) -> str | None:
     if token is None or not hmac.compare_digest(given.encode(), token.csrf.encode()):
         raise Problem(403, "csrf_failed", _DETAIL)
     return text
+
+
+def _host_of(origin: str) -> str | None:
+    """None for what is no address."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _origin_of(url: str | None) -> str | None:
