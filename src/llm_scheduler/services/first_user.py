@@ -74,6 +74,7 @@ class FirstUser:
             WrongSetupTokenError: the token is not of the last start.
             WeakPasswordError: says what is wanted.
             InvalidInputError: nobody may be called that.
+            AddressNotAllowedError: the installation is not run from there.
         """
         if not await self.is_missing():
             raise SetupClosedError
@@ -83,6 +84,8 @@ class FirstUser:
         if not any([hmac.compare_digest(digest, one) for one in hashes]):
             self._sign_in.tell(Happening("setup.done", False, device))
             raise WrongSetupTokenError
+        # Before there is a user that could not sign in from here.
+        self._sign_in.check_administration(device.address)
         user = await self.make(username, password, device)
         if user is None:
             raise SetupClosedError
