@@ -11,13 +11,8 @@ import httpx2
 import pytest
 from tests.live import Server, server
 from tests.rig import mariadb
-<<<<<<< HEAD
 from tests.security.payloads import ALL, FEW, SQL, XSS
-from tests.security.surface import GOOD, operations, shots
-=======
-from tests.security.payloads import ALL, SQL, XSS
 from tests.security.surface import GOOD, LOGIN, operations, shots
->>>>>>> h/attack
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,13 +30,8 @@ PASSWORD = "four words of nobody's own"
 class Target:
     """A server with things that no request of ours means: they must be the same at the end."""
 
-<<<<<<< HEAD
     def __init__(self, live: Server, payloads: tuple[str, ...]) -> None:
-        self.live, self.payloads = live, payloads
-=======
-    def __init__(self, live: Server, *, is_sqlite: bool) -> None:
-        self.live, self.is_sqlite, self.sign_ins = live, is_sqlite, 0
->>>>>>> h/attack
+        self.live, self.payloads, self.sign_ins = live, payloads, 0
         for name in ("sentinel", GOOD["name"]):
             self.live.add_model(name)
         self.live.call("POST", "/api/v1/models/sentinel/pause")
@@ -115,14 +105,9 @@ class Target:
     ],
 )
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
-<<<<<<< HEAD
     record, payloads = request.param
-    settings = {"max_body_bytes": "200000"}
-    if record == "mysql":
-=======
     settings = {"max_body_bytes": "200000", "trusted_proxies": "127.0.0.1", "rate_limit_open_rpm": "0"}
-    if request.param == "mysql":
->>>>>>> h/attack
+    if record == "mysql":
         settings["database_url"] = mariadb.shared().create("attacked")
     WITNESS.unlink(missing_ok=True)
     with server(tmp_path_factory.mktemp("attacked"), **settings) as live:
