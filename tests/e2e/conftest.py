@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-
 from tests.live import Server, server
 from tests.rig.browser import BUILT, chromium
 

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.conftest import PASSWORD, url_of
-
 from tests.live import server, wait_until
 from tests.rig.browser import EVERY_LOOK, Look, visitor
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
-
     from tests.live import Server
     from tests.rig.browser import Visitor
 

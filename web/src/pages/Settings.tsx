@@ -1,7 +1,7 @@
-import { Grid, Menu, Select, Skeleton } from 'antd';
-import { Suspense } from 'react';
+import '../features/settings/settings.css';
+import { Grid, Select } from 'antd';
 import { useTranslation } from 'react-i18next';
-import { Link, Navigate, useNavigate, useParams } from 'react-router';
+import { Navigate, NavLink, useNavigate, useParams } from 'react-router';
 import { ApiProblem } from '../api/problem';
 import { useMe } from '../api/me';
 import { ErrorView, Loaded, PageHeader } from '../components/basics';
@@ -29,12 +29,14 @@ export function Component() {
               {isWide
                 ? (
                   <nav aria-label={t('sections')} style={{ position: 'sticky', top: 72 }}>
-                    <Menu mode="inline" style={{ borderInlineEnd: 0 }} selectedKeys={shown ? [shown.name] : []} items={sections.map(({ name }) => ({ key: name, label: <Link to={`/settings/${name}`}>{t(`section.${name}`)}</Link> }))} />
+                    <ul className="side-list">
+                      {sections.map(({ name }) => <li key={name}><NavLink to={`/settings/${name}`}>{t(`section.${name}`)}</NavLink></li>)}
+                    </ul>
                   </nav>
                 )
                 : <Select aria-label={t('sections')} style={{ width: '100%' }} value={shown?.name} onChange={(name) => void navigate(`/settings/${name}`)} options={sections.map(({ name }) => ({ value: name, label: t(`section.${name}`) }))} />}
               {shown
-                ? <Suspense fallback={<Skeleton active />}><shown.Page key={shown.name} /></Suspense>
+                ? <shown.Page key={shown.name} />
                 : <ErrorView error={new ApiProblem(isKnown ? 403 : 404, { detail: isKnown ? words('error.forbidden') : words('error.notFound', { path: `/settings/${section}` }) })} />}
             </div>
           );

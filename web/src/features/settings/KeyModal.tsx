@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { Collapse, Form, Input, InputNumber, Radio, Select, Space, Typography } from 'antd';
+import { Form, Input, InputNumber, Radio, Select, Space, Typography } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
 import { getServiceAccounts, patchApiKeysKeyId, postApiKeys, type ApiKeyMade, type ApiKeyShown } from '../../api/gen';
@@ -66,23 +66,12 @@ export function KeyModal({ changed, onMade, onClose }: { changed?: ApiKeyShown; 
           {({ getFieldValue }) => getFieldValue('life') === -1 && <Form.Item name="until" label={t('keys.until')} rules={[{ required: true, message: t('required') }]}><Input type="datetime-local" /></Form.Item>}
         </Form.Item>
       </Space>
-      <Collapse
-        ghost
-        size="small"
-        defaultActiveKey={changed ? ['limits'] : []}
-        items={[{
-          key: 'limits',
-          label: t('keys.limits'),
-          forceRender: true,
-          children: (
-            <>
-              <Form.Item name="rpm" label={t('keys.rpm')}><InputNumber min={1} max={10_000_000} precision={0} placeholder={t('unlimited')} style={{ width: 190 }} /></Form.Item>
-              <Form.Item name="allowed_models" label={t('keys.models')}><Select mode="tags" placeholder={t('keys.everyModel')} options={models.data?.items.map(({ name }) => ({ value: name, label: name })) ?? []} /></Form.Item>
-              <Form.Item name="networks" label={t('keys.networks')} extra={t('keys.networksHint')}><Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder={t('keys.everywhere')} /></Form.Item>
-            </>
-          ),
-        }]}
-      />
+      <details className="disclosure" open={changed !== undefined}>
+        <summary>{t('keys.limits')}</summary>
+        <Form.Item name="rpm" label={t('keys.rpm')}><InputNumber min={1} max={10_000_000} precision={0} placeholder={t('unlimited')} style={{ width: 190 }} /></Form.Item>
+        <Form.Item name="allowed_models" label={t('keys.models')}><Select mode="tags" placeholder={t('keys.everyModel')} options={models.data?.items.map(({ name }) => ({ value: name, label: name })) ?? []} /></Form.Item>
+        <Form.Item name="networks" label={t('keys.networks')} extra={t('keys.networksHint')}><Select mode="tags" open={false} suffixIcon={null} tokenSeparators={[',', ' ']} placeholder={t('keys.everywhere')} /></Form.Item>
+      </details>
     </FormModal>
   );
 }
