@@ -1,10 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { body, client } from './client';
-<<<<<<< HEAD
-import type { MeShown } from './gen';
-=======
 import type { MeShown } from './gen/types.gen';
->>>>>>> h/websettings
 import { currentTenant, useSession } from './session';
 
 /** Who is calling, as `GET /api/v1/me` says. */
@@ -14,11 +10,7 @@ export function useMe() {
   const session = useSession();
   return useQuery({
     queryKey: ['me', session.kind, currentTenant()],
-<<<<<<< HEAD
-    // By hand: this is in the first chunk, and the generated calls are not.
-=======
     // Not by the generated call: that would bring all of them into the first chunk.
->>>>>>> h/websettings
     queryFn: () => body(client.get<{ 200: MeShown }, unknown, true>({ url: '/api/v1/me' })),
     enabled: session.kind !== 'none',
     staleTime: 60_000,
