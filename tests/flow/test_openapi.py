@@ -122,56 +122,62 @@ def lines(_: object, value: Any) -> bytes:
 
 DOCUMENT = schemathesis.openapi.from_dict(KEPT).exclude(path_regex=ENDLESS)
 SIGNING = DOCUMENT.include(path_regex=r"^/api/v1/(me|auth)")
+USUAL = settings(
+    max_examples=3,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
+)
+LONG = settings(USUAL, max_examples=50)
 CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
 
 
 @DOCUMENT.parametrize()
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
-)
+@USUAL
 def test_made_up_requests_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
     """No 5xx, and every answer has a status, a media type and a body that the document names."""
-    began = time.monotonic()
+    _check(case, served[0], KEY)
 
-    answer = case.call(base_url=served[0], headers={"Authorization": f"Bearer {KEY}"}, timeout=10)
 
-    case.validate_response(answer, checks=CHECKS)
-    assert time.monotonic() - began < 10
+@pytest.mark.nightly
+@pytest.mark.timeout(300)
+@DOCUMENT.parametrize()
+@LONG
+def test_many_made_up_requests_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
+    _check(case, served[0], KEY)
 
 
 @SIGNING.parametrize()
-@settings(
-    max_examples=15,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
-)
+@USUAL
 def test_made_up_requests_of_a_person_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
     """What asks for a person, no key: own account and sign-in."""
-    answer = case.call(base_url=served[0], headers={"Authorization": f"Bearer {served[1]}"}, timeout=30)
+    _check(case, *served)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(600)
+@SIGNING.parametrize()
+@LONG
+def test_many_made_up_requests_of_a_person_find_no_fault(case: schemathesis.Case, served: tuple[str, str]) -> None:
+    _check(case, *served)
+
+
+def _check(case: schemathesis.Case, url: str, key: str) -> None:
+    began = time.monotonic()
+
+    answer = case.call(base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=30)
 
     case.validate_response(answer, checks=CHECKS)
+    assert time.monotonic() - began < 30
 
 
 OPEN = {path for path, _, operation in OPERATIONS if not operation["security"]}
 
 
 @DOCUMENT.parametrize()
-@settings(
-    max_examples=2,
-    deadline=None,
-    derandomize=True,
-    database=None,
-    phases=[Phase.explicit, Phase.generate],
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.function_scoped_fixture],
-)
+@settings(USUAL, max_examples=1)
 def test_made_up_requests_without_a_key_get_nothing(case: schemathesis.Case, address: str) -> None:
     """Every operation that is not open answers 401, as documented, whatever else is wrong with the request."""
     for headers in ({}, {"Authorization": "Bearer wrong"}):

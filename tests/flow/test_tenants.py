@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import tracemalloc
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tests.flow.permission_world import BOOTSTRAP, Heard, Who, World, world
@@ -21,8 +21,6 @@ from llm_scheduler.services.users import Users, new_user
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
-
-    from llm_scheduler.ports.passwords import Passwords
 
 FAR_OFF = "2099-01-01T00:00:00Z"
 
@@ -412,19 +410,13 @@ async def test_a_removal_goes_on_after_a_restart(tmp_path: Path) -> None:
         assert await again.store.unfinished(acme) == 0
 
 
-class NoPasswords:
-    """Nobody has one."""
-
-    async def hash(self, password: str) -> str:
-        raise NotImplementedError
-
-
 async def test_what_one_process_changes_is_known_in_the_others(tmp_path: Path) -> None:
     async with two_sites(tmp_path) as (one, two, _, store):
         directory = Directory(store)
         broker: Any = one.models._broker
+        no_passwords: Any = None
         tenants = Tenants(store, one.catalogue, directory, one.models, broker)
-        users = Users(store, directory, one.models, cast("Passwords", NoPasswords()))
+        users = Users(store, directory, one.models, no_passwords)
         heard: list[object] = []
         two.process.cache.on_drop(heard.append)
 

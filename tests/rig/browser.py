@@ -36,6 +36,7 @@ AXE: Final = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 LOCALES: Final = ROOT / "web" / "src" / "locales"
 PATIENCE_MS: Final = 20_000
 _BAD: Final = 400
+_FIRST_CJK: Final = 0x2E80
 _RAW_KEY: Final = r"^[a-z][A-Za-z]*(\.[a-z][A-Za-z0-9_]*)+$"
 _TEXTS: Final = """() => {
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
@@ -150,13 +151,14 @@ class Visitor:
 
     def button(self, key: str, within: Locator | None = None, **values: object) -> Locator:
         """A button by its words."""
-        return (within or self.page).get_by_role("button", name=self._spoken(key, **values), exact=True)
+        return (within or self.page).get_by_role("button", name=self._spoken(key, **values))
 
-    def _spoken(self, key: str, **values: object) -> str | re.Pattern[str]:
+    def _spoken(self, key: str, **values: object) -> re.Pattern[str]:
         said = self.words(key, **values)
-        # antd sets a space between two Chinese characters of a button.
-        is_pair = len(said) == 2 and all(ord(char) > 0x2E80 for char in said)
-        return re.compile(rf"^{said[0]}\s?{said[1]}$") if is_pair else said
+        # antd sets a space between two Chinese characters of a button, and an icon says its own name first.
+        is_pair = len(said) == 2 and all(ord(char) > _FIRST_CJK for char in said)
+        text = rf"{said[0]}\s?{said[1]}" if is_pair else re.escape(said)
+        return re.compile(rf"^([a-z-]+ )?{text}$")
 
     def field(self, key: str, within: Locator | None = None) -> Locator:
         """A field by its label."""
@@ -196,7 +198,7 @@ class Visitor:
         self.field("access:username").fill(username)
         self.field("access:password").last.fill(password)
         self.button("access:signIn").click()
-        expect(self.page.get_by_role("main").locator("#content, h1").first).to_be_visible()
+        expect(self.page.get_by_role("navigation").or_(self.page.locator("#content")).first).to_be_visible()
 
     def sign_in_by_key(self, key: str) -> None:
         """Through the door, by API key: kept for this tab."""

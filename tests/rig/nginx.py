@@ -31,8 +31,8 @@ http {{
   server {{
     listen 127.0.0.1:{port} backlog=4096;
     client_max_body_size 0;
-    location / {{
-      proxy_pass http://api;
+    location {at} {{
+      proxy_pass http://api{to};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
       proxy_set_header Host $host;
@@ -49,14 +49,22 @@ http {{
 
 
 class Nginx:
-    """One nginx of its own, on a free port, before the given ports of 127.0.0.1."""
+    """One nginx of its own, on a free port, before the given ports of 127.0.0.1.
 
-    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
+    Args:
+        folder: for its files.
+        ports: of the servers behind it.
+        prefix: the path under which it shows them, such as `/llm`; everything else is not found.
+        is_stripping: whether the prefix is taken away before a request is handed on.
+    """
+
+    def __init__(self, folder: Path, ports: Sequence[int], prefix: str = "", *, is_stripping: bool = False) -> None:
         self.folder, self.port = folder, free_port()
         folder.mkdir(parents=True, exist_ok=True)
         servers = "\n".join(f"    server 127.0.0.1:{port} max_fails=1 fail_timeout=1s;" for port in ports)
         config = folder / "nginx.conf"
-        config.write_text(_CONFIG.format(folder=folder, servers=servers, port=self.port))
+        at, to = f"{prefix}/", "/" if is_stripping else ""
+        config.write_text(_CONFIG.format(folder=folder, servers=servers, port=self.port, at=at, to=to))
         self.process = Process([program("nginx"), "-p", str(folder), "-c", str(config)], folder, "nginx")
 
     @property

@@ -91,3 +91,19 @@ ODD: Final = (
     "9" * 400,
 )
 ALL: Final = (*SQL, *XSS, *CODE, *PATHS, *ODD)
+FEW: Final = (
+    "'",
+    '"',
+    "\\'",
+    "' OR '1'='1",
+    "'; DELETE FROM tasks; --",
+    "' UNION ALL SELECT username,password_hash FROM users -- ",
+    "%",
+    "<script>alert(1)</script>",
+    "{0.__class__.__mro__}",
+    "$(touch /tmp/llms-attack)",
+    "../../../../etc/passwd",
+    "\r\nSet-Cookie: attacked=1",
+    "9" * 400,
+)
+"""Of each kind what is most likely to tell; every run has time for these."""

@@ -17,13 +17,18 @@ Place = tuple[str | int, ...]
 DOCUMENT: Final[dict[str, Any]] = json.loads(
     (Path(__file__).resolve().parents[2] / "docs" / "openapi.json").read_bytes()
 )
+LOGIN: Final = "/api/v1/auth/login"
 ENDLESS: Final = re.compile(r"/events$")
-HEADERED: Final = frozenset({"/api/v1/tasks", "/api/v1/models", "/api/v1/budgets", "/api/v1/audit"})
+HEADERED: Final = frozenset(
+    {"/api/v1/tasks", "/api/v1/models", "/api/v1/budgets", "/api/v1/audit", "/api/v1/users", LOGIN}
+)
 """Where headers are tried, too: one layer reads them for every path."""
 _SCHEMAS: Final = "#/components/schemas/"
 _DEEPEST: Final = 5
-GOOD: Final = {"name": "victim", "endpoint": "e", "budget": "b"}
-"""Names that exist, or could; ids are 1."""
+GOOD: Final = {
+    "name": "victim", "endpoint": "e", "budget": "b", "tenant": "victim", "username": "victim", "account": "victim",
+}  # fmt: skip
+"""Names that exist, or could; ids are 1 where nothing else is put here."""
 
 
 @dataclass

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 from llm_scheduler.api.answers import Answer, json_answer
 from llm_scheduler.api.filters import stored_filter
 from llm_scheduler.api.permissions import forbidden
+from llm_scheduler.api.running_again import check_many
 from llm_scheduler.api.schemas.actions import action_json
 from llm_scheduler.api.showing import sees_payloads
 from llm_scheduler.domain.access import Permission
@@ -20,12 +21,14 @@ async def begin(caller: Caller, action: str, body: object, priority: int | None 
 
     Raises:
         ModelNotFoundError: the filter names a model that is not there.
-        Problem: 403, it searches in payloads that the caller may not see.
+        Problem: 403, it searches in payloads that the caller may not see, or runs tasks again of models that the
+            caller's key may not use.
     """
     text = stored_filter(cast("dict[str, Any]", body)["filter"], caller.tenant_id)
     # What a restart will read is what is checked: a bad filter fails here, not in the background.
-    q = caller.parts.parse_filter(text).q
-    if q is not None and not sees_payloads(caller):
+    where = caller.parts.parse_filter(text)
+    check_many(caller, action, where.model_id)
+    if where.q is not None and not sees_payloads(caller):
         # How many tasks it changes tells what is in them.
         raise forbidden(caller.principal, Permission.PAYLOADS_READ)
     progress = await caller.parts.actions.begin(action, text, priority)

@@ -65,7 +65,7 @@ def check_origin(request: Request, public_url: str | None) -> bool:
     origin = request.headers.get("origin")
     if origin is None:
         return False
-    if origin == _origin_of(public_url) or urlsplit(origin).netloc == request.headers.get("host", "?"):
+    if origin == _origin_of(public_url) or _host_of(origin) == request.headers.get("host", "?"):
         return True
     raise Problem(403, "csrf_failed", "Another site's page sent this; sign in from a page of this server.")
 
@@ -86,6 +86,14 @@ def proven_cookie(request: Request, public_url: str | None) -> str | None:
     if token is None or not hmac.compare_digest(given.encode(), token.csrf.encode()):
         raise Problem(403, "csrf_failed", _DETAIL)
     return text
+
+
+def _host_of(origin: str) -> str | None:
+    """None for what is no address."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
 
 def _origin_of(url: str | None) -> str | None:

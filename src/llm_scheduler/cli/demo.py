@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import signal
 import socket
 import subprocess  # our own interpreter  # nosec B404
 import sys
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _LOG: Final = "server.log"
-_START_S: Final = 30.0
+_START_S: Final = 60.0
 _STOP_S: Final = 15.0
 _LAST_LINES: Final = 10
 _FIRST_WAVE: Final = 60
@@ -43,6 +44,8 @@ def demo(ctx: click.Context, port: int, rate: float, seconds: float | None) -> N
     Needs no key and no model; nothing is kept. Example: llms demo.
     """
     pace = here(ctx).pace
+    # As Ctrl-C: without a handler this process would end at once and its server go on.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     port = port or _free_port()
     with tempfile.TemporaryDirectory(prefix="llms-demo-", ignore_cleanup_errors=True) as folder:
         invocation = Invocation(f"http://127.0.0.1:{port}", f"demo-{secrets.token_hex(16)}", pace=pace)

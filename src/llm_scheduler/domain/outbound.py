@@ -77,6 +77,7 @@ _SIX_TO_FOUR: Final = IPv6Network("2002::/16")
 _COMPATIBLE: Final = IPv6Network("::/96")
 _HOST: Final = re.compile(r"(?:\*\.)?[a-z0-9_](?:[a-z0-9_.-]{0,251}[a-z0-9_])?")
 _ADDRESS_FIELD: Final = re.compile(r"(?:^|_)(?:url|uri|endpoint|host)$")
+_FILE_FIELD: Final = re.compile(r"(?:^|_)(?:path|file|dir|folder|ledger)$")
 
 
 def inner(address: Address) -> Address:
@@ -151,6 +152,11 @@ def addresses_in(config: Mapping[str, object]) -> dict[str, str]:
         for name, value in config.items()
         if isinstance(value, str) and value and _ADDRESS_FIELD.search(name)
     }
+
+
+def files_in(config: Mapping[str, object]) -> dict[str, object]:
+    """The fields of a provider's config that name files of the machine it runs on, with what they say."""
+    return {name: value for name, value in config.items() if value and _FILE_FIELD.search(name)}
 
 
 def _network_in(entry: str) -> Network | None:

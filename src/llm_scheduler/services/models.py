@@ -140,6 +140,8 @@ class Models:
             ServerModelError: it reaches into the server, and is not the installation's own.
             NameTakenError: the name is in use.
         """
+        if self.outbound is not None:
+            self.outbound.check_files(model)
         whole = checked(self._kind(model.type), model)
         checked_options(self._catalogue.strategy_of(whole), whole.options.strategy_options)
         self._check_rules(whole)

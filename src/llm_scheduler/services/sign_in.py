@@ -258,7 +258,8 @@ class SignIn:
 
     def _place(self, user: User, wanted: str | None, before: TenantId | None = None) -> tuple[Tenant, Role]:
         """Where they are, and as what: the tenant that is asked for, else that of before, else the first."""
-        roles = {one.tenant_id: one.role for one in self._directory.memberships(user.id)}
+        memberships = self._directory.memberships(user.id)
+        roles = {one.tenant_id: one.role for one in memberships}
         tenants = self._catalogue.tenants_by_id
         if wanted is not None:
             named = self._catalogue.tenant_named(wanted)
@@ -272,7 +273,9 @@ class SignIn:
         able = [one for one in roles if one in tenants and tenants[one].state is TenantState.ACTIVE]
         if not able:
             raise NoTenantError
-        chosen = before if before is not None and before in able else min(able)
+        # Where they were first: else an owner elsewhere could add them, and have what they send from then on.
+        since = {one.tenant_id: (one.created_at, one.tenant_id) for one in memberships}
+        chosen = before if before is not None and before in able else min(able, key=since.__getitem__)
         return tenants[chosen], roles[chosen]
 
     def _until(self, created_at: Millis, now: Millis) -> Millis:

@@ -595,15 +595,3 @@ def kid_of(token: str) -> str:
 
     head = token.partition(".")[0]
     return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
-
-
-@pytest.mark.parametrize("name", ["svc.1.ci", "a+b", "SVC.1.ci"])
-async def test_the_first_user_has_a_name_that_a_person_may_have(api: SigningScene, name: str) -> None:
-    token = await api.signing.first_user.invite()
-
-    answer = await api.browser.post(
-        "/api/v1/auth/setup", json={"token": token, "username": name, "password": PASSWORD, "cookie": False}
-    )
-
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_request")
-    assert await api.signing.first_user.is_missing()

@@ -1,19 +1,21 @@
 import { useSyncExternalStore } from 'react';
 import { basename } from '../app/base';
-import type { ProblemAnswer } from './gen/types.gen';
+import type { ProblemAnswer, SignedInShown } from './gen/types.gen';
 import { ApiProblem } from './problem';
 
 /**
  * Who is signed in. An access token lives in memory only; the refresh token is in a cookie that scripts cannot read.
  * Somebody who signs in with an API key keeps it for this tab.
  */
-export type Session = { kind: 'none' } | { kind: 'token'; token: string; until: number } | { kind: 'key'; key: string };
+export type Session = { kind: 'none' } | { kind: 'token'; token: string; until: number; mustChangePassword: boolean } | { kind: 'key'; key: string };
 
-export type TokenAnswer = { access_token: string; expires_in: number };
+export type TokenAnswer = Pick<SignedInShown, 'access_token' | 'expires_in' | 'must_change_password'>;
 
 const KEY = 'llms.key';
 const TENANT = 'llms.tenant';
 const EARLY_MS = 30_000;
+/** Answers that say something of a password or code that was sent, not of who is signed in. */
+const OF_A_PROOF = new Set(['wrong_credentials', 'wrong_totp', 'totp_required']);
 
 let session: Session = { kind: 'none' };
 let refreshing: Promise<boolean> | undefined;
@@ -48,7 +50,7 @@ export async function authCall<T>(path: string, body?: unknown): Promise<T> {
   const answer = await fetch(`${basename}/api/v1/auth/${path}`, {
     method: 'POST',
     credentials: 'same-origin',
-    headers: { 'Content-Type': 'application/json', ...(token ? { 'X-CSRF-Token': decodeURIComponent(token) } : {}), ...authHeaders() },
+    headers: { 'Content-Type': 'application/json', ...(token ? { 'X-CSRF-Token': decodeURIComponent(token) } : {}) },
     body: JSON.stringify(body ?? {}),
   }).catch((error: unknown) => {
     throw new ApiProblem(0, { detail: String(error) });
@@ -60,7 +62,7 @@ export async function authCall<T>(path: string, body?: unknown): Promise<T> {
 }
 
 export function take(answer: TokenAnswer) {
-  become({ kind: 'token', token: answer.access_token, until: Date.now() + answer.expires_in * 1000 });
+  become({ kind: 'token', token: answer.access_token, until: Date.now() + answer.expires_in * 1000, mustChangePassword: answer.must_change_password });
 }
 
 export function takeKey(key: string) {
@@ -79,9 +81,20 @@ export async function signOut() {
   forget();
 }
 
+/** Asks for new tokens; once more when another tab was quicker: the cookie is new by then. */
+async function askAnew(tenant?: string): Promise<TokenAnswer> {
+  const send = () => authCall<TokenAnswer>('refresh', tenant === undefined ? {} : { tenant });
+  try {
+    return await send();
+  } catch (error) {
+    if (error instanceof ApiProblem && error.code === 'refreshed_elsewhere') return send();
+    throw error;
+  }
+}
+
 /** A new access token by the cookie; false where there is none that holds. Once for all who ask together. */
 export function renew(): Promise<boolean> {
-  refreshing ??= authCall<TokenAnswer>('refresh')
+  refreshing ??= askAnew()
     .then((answer) => (take(answer), true))
     .catch((error: unknown) => {
       // Not reachable is not signed out.
@@ -90,6 +103,13 @@ export function renew(): Promise<boolean> {
     })
     .finally(() => (refreshing = undefined));
   return refreshing;
+}
+
+/** Acts in another tenant from now on: a sign-in moves there itself, a key says it with each request. */
+export async function moveTo(tenant: string) {
+  if (session.kind !== 'token') return chooseTenant(tenant);
+  await refreshing;
+  take(await askAnew(tenant));
 }
 
 /** What is left of an earlier visit. */
@@ -112,12 +132,15 @@ export async function signedFetch(input: Request): Promise<Response> {
   if (session.kind === 'token' && session.until - Date.now() < EARLY_MS) await renew();
   const send = () => {
     const request = input.clone();
-    for (const [name, value] of Object.entries(authHeaders())) request.headers.set(name, value);
+    // A request that names its tenant itself goes there.
+    for (const [name, value] of Object.entries(authHeaders())) if (name !== 'X-Tenant' || !request.headers.has(name)) request.headers.set(name, value);
     return fetch(request);
   };
   const answer = await send();
   if (answer.status !== 401) return answer;
-  if (session.kind === 'token' && (await renew())) return send();
+  const { code } = (await answer.clone().json().catch(() => ({}))) as { code?: string };
+  if (code && OF_A_PROOF.has(code)) return answer;
+  if (session.kind === 'token') return (await renew()) ? send() : answer;
   if (session.kind !== 'none') forget();
   return answer;
 }

@@ -3,8 +3,8 @@ import { useQueryClient } from '@tanstack/react-query';
 import { Button, Dropdown, type MenuProps } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate } from 'react-router';
-import { useMe } from '../api/me';
-import { chooseTenant, signOut } from '../api/session';
+import { nameOf, useMe } from '../api/me';
+import { moveTo, signOut } from '../api/session';
 import { useLanguageItems, useThemeItems } from './choices';
 
 /** Who is signed in, in which tenant; on a phone also language and theme. */
@@ -23,13 +23,12 @@ export function Account({ hasChoices }: { hasChoices: boolean }) {
           key: 'tenants',
           icon: <TeamOutlined />,
           label: t('tenant.switch'),
-          children: tenants.map(({ name }) => ({
+          children: tenants.map(({ name, state }) => ({
             key: `tenant:${name}`,
-            label: name,
-            onClick: () => {
-              chooseTenant(name);
-              void queries.resetQueries();
-            },
+            label: state === 'suspended' ? t('tenant.suspended', { name }) : name,
+            disabled: state === 'suspended' && me?.role !== 'admin',
+            // What cannot be reached stays as it is: the page says so.
+            onClick: () => void moveTo(name).then(() => queries.resetQueries()).catch(() => queries.invalidateQueries()),
           })),
         }]
       : []),
@@ -48,9 +47,9 @@ export function Account({ hasChoices }: { hasChoices: boolean }) {
     },
   ];
   return (
-    <Dropdown trigger={['click']} menu={{ items, selectedKeys: me ? [`tenant:${me.tenant.name}`] : [] }}>
+    <Dropdown trigger={['click']} menu={{ items, selectedKeys: me ? [`tenant:${me.tenant}`] : [] }}>
       <Button type="text" icon={<UserOutlined />} aria-label={t('account.label')}>
-        {!hasChoices && <>{me?.username ?? ''} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant.name}</span>}</>}
+        {!hasChoices && <>{nameOf(me)} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant}</span>}</>}
       </Button>
     </Dropdown>
   );

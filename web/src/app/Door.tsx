@@ -12,7 +12,7 @@ export function Door({ children }: { children: ReactNode }) {
         <LanguageChoice />
         <ThemeChoice />
       </header>
-      <main style={{ flex: 1, display: 'flex', flexDirection: 'column', alignItems: 'center', gap: 24, padding: '6vh 16px 16px' }}>
+      <main className="door" style={{ flex: 1, display: 'flex', flexDirection: 'column', alignItems: 'center', gap: 24, padding: '6vh 16px 16px' }}>
         <h1 style={{ fontSize: 18, margin: 0 }}><Brand /></h1>
         {children}
       </main>

@@ -5,7 +5,7 @@ import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { body } from '../api/client';
 import { getModels } from '../api/gen';
-import { useMe } from '../api/me';
+import { useMay, useMe } from '../api/me';
 import { VIEWS } from './nav';
 
 type Item = { key: string; label: string; group: string; path: string };
@@ -18,7 +18,8 @@ export default function Palette({ onClose }: { onClose: () => void }) {
   const [text, setText] = useState('');
   const [at, setAt] = useState(0);
   const { data: me } = useMe();
-  const models = useQuery({ queryKey: ['models'], queryFn: () => body(getModels({ throwOnError: true })) });
+  const may = useMay();
+  const models = useQuery({ queryKey: ['models'], enabled: may('models:read'), queryFn: () => body(getModels({ throwOnError: true })) });
   const items = useMemo(() => {
     const wanted = text.trim().toLowerCase();
     const found: Item[] = VIEWS.filter(({ needs }) => !me || me.permissions.includes(needs)).map(({ view, path }) => ({ key: path, label: t(`nav.${view}`), group: t('palette.views'), path }));

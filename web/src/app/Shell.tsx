@@ -4,13 +4,11 @@ import { lazy, Suspense, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, Outlet, useLocation, useNavigate } from 'react-router';
 import { useMe } from '../api/me';
-import { Account } from './Account';
 import { Brand } from './Brand';
-import { LanguageChoice, ThemeChoice } from './choices';
 import { useKeys } from './keys';
 import { VIEWS } from './nav';
-import { RefreshControl } from './RefreshControl';
 
+const HeaderControls = lazy(() => import('./HeaderControls'));
 const Feedback = lazy(() => import('./Feedback'));
 const Palette = lazy(() => import('./Palette'));
 const KeyMap = lazy(() => import('./KeyMap'));
@@ -73,10 +71,7 @@ export function Shell() {
             <Button type="text" icon={<SearchOutlined />} aria-label={t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
           </Tooltip>
           <div style={{ flex: 1 }} />
-          <RefreshControl />
-          {isWide && <LanguageChoice />}
-          {isWide && <ThemeChoice />}
-          <Account hasChoices={!isWide} />
+          <Suspense fallback={null}><HeaderControls isWide={isWide} /></Suspense>
         </header>
         <main id="content" tabIndex={-1} style={{ padding: isWide ? 20 : 12, minWidth: 0, outline: 'none' }}>
           <Suspense fallback={null}>

@@ -1,4 +1,4 @@
-import { createBrowserRouter, Navigate } from 'react-router';
+import { createBrowserRouter, Navigate, useLocation } from 'react-router';
 import { useSession } from '../api/session';
 import { enter } from '../locales';
 import type { Room } from '../locales/rooms';
@@ -11,12 +11,17 @@ function page<T>(load: () => Promise<T>, ...rooms: Room[]) {
   return async () => (await Promise.all([load(), enter(...rooms)]))[0];
 }
 
+/** Where a password is changed that somebody else chose; until then nothing else is allowed. */
+const PASSWORD_WAY = '/settings/profile';
+
 function Inside() {
   const session = useSession();
+  const { pathname } = useLocation();
   if (session.kind === 'none') {
     const from = location.pathname.slice(basename.length) + location.search;
     return <Navigate to={`/sign-in${from && from !== '/' ? `?to=${encodeURIComponent(from)}` : ''}`} replace />;
   }
+  if (session.kind === 'token' && session.mustChangePassword && pathname !== PASSWORD_WAY) return <Navigate to={PASSWORD_WAY} replace />;
   return <Shell />;
 }
 

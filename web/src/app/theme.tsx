@@ -21,6 +21,8 @@ function giveStylesTheNonce(nonce: string) {
 }
 if (CSP.nonce) giveStylesTheNonce(CSP.nonce);
 const system = matchMedia('(prefers-color-scheme: dark)');
+// antd is told itself; what moves by our own styles is stilled there (global.css).
+const IS_STILL = matchMedia('(prefers-reduced-motion: reduce)').matches;
 const Dark = createContext(false);
 const ModeContext = createContext<{ mode: Mode; setMode: (mode: Mode) => void }>({ mode: 'system', setMode: () => undefined });
 
@@ -70,7 +72,7 @@ const DARK: ThemeConfig['token'] = {
 function tokens(isDark: boolean): ThemeConfig {
   return {
     algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
-    token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, borderRadius: 6, controlHeight: 34 },
+    token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, motion: !IS_STILL, borderRadius: 6, controlHeight: 34 },
     components: {
       Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0, itemSelectedColor: isDark ? '#c3cfff' : '#2f4dc4' },
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },

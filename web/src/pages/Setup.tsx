@@ -2,7 +2,7 @@ import { useMutation } from '@tanstack/react-query';
 import { Alert, Button, Card, Form, Input, Typography } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { useNavigate } from 'react-router';
+import { Link, useNavigate } from 'react-router';
 import { problemOf } from '../api/problem';
 import { authCall, take, type TokenAnswer } from '../api/session';
 import { Door } from '../app/Door';
@@ -23,6 +23,7 @@ export function Component() {
     },
   });
   const problem = setup.error ? problemOf(setup.error) : undefined;
+  const known = (['setup_closed', 'wrong_setup_token', 'weak_password', 'unreachable'] as const).find((code) => code === problem?.code);
   const required = [{ required: true, message: t('required') }];
   return (
     <Door>
@@ -32,9 +33,9 @@ export function Component() {
         {token && (
           <Form layout="vertical" requiredMark={false} onFinish={(fields: Fields) => setup.mutate(fields)}>
             <Typography.Paragraph type="secondary">{t('setup.lead')}</Typography.Paragraph>
-            {problem && <Alert role="alert" type="error" showIcon style={{ marginBottom: 16 }} title={Object.values(problem.byField)[0] ?? problem.message} />}
+            {problem && <Alert role="alert" type="error" showIcon style={{ marginBottom: 16 }} title={Object.values(problem.byField)[0] ?? (known ? t(`setup.said.${known}`) : problem.message)} description={known === 'weak_password' ? problem.message : undefined} action={known === 'setup_closed' ? <Link to="/sign-in">{t('signIn')}</Link> : undefined} />}
             <Form.Item name="username" label={t('setup.username')} rules={required} initialValue="admin"><Input autoComplete="username" autoCapitalize="none" /></Form.Item>
-            <Form.Item name="password" label={t('setup.password')} extra={t('setup.rule')} rules={required}><Input.Password autoFocus autoComplete="new-password" /></Form.Item>
+            <Form.Item name="password" label={t('setup.password')} extra={t('setup.rule')} rules={[...required, { min: 10, message: t('setup.rule') }]}><Input.Password autoFocus autoComplete="new-password" /></Form.Item>
             <Form.Item
               name="again"
               label={t('setup.again')}

@@ -149,7 +149,7 @@ export function Component() {
   return (
     <>
       <PageHeader title={<Space wrap>{t('title', { id })}<CopyButton text={id} /><StatusTag status={task.status} /></Space>} extra={<Actions task={task} />} />
-      <Tabs activeKey={params.get('tab') ?? 'summary'} onChange={(tab) => setParams(tab === 'summary' ? {} : { tab }, { replace: true })} items={tabs} />
+      <Tabs activeKey={tabs.find(({ key }) => key === params.get('tab'))?.key ?? 'summary'} onChange={(tab) => setParams(tab === 'summary' ? {} : { tab }, { replace: true })} items={tabs} />
     </>
   );
 }

@@ -13,6 +13,7 @@ from llm_scheduler.api.filters import only
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import checked, no_query, parsed, query_of, read_json_bytes
+from llm_scheduler.api.running_again import may_run
 from llm_scheduler.api.schemas.actions import ActionShown, ChangedShown, DeadQuery, DiscardBody, RequeueBody
 from llm_scheduler.api.schemas.tasks import TaskPage
 from llm_scheduler.api.showing import asked_filter, shown_task
@@ -77,7 +78,7 @@ async def requeue(request: Request) -> Answer:
     _note(caller, body.ids, value)
     if body.ids is None:
         return await begin(caller, "requeue", value)
-    ids = await _dead(caller, body.ids)
+    ids = [task.id for task in await _dead(caller, body.ids) if may_run(caller, task.model_id)]
     if body.input is None:
         return json_answer({"changed": await caller.parts.tasks.requeue_many(ids) if ids else 0})
     for task_id in ids:
@@ -104,7 +105,7 @@ async def discard(request: Request) -> Answer:
     _note(caller, body.ids, value)
     if body.ids is None:
         return await begin(caller, "discard", value)
-    ids = await _dead(caller, body.ids)
+    ids = [task.id for task in await _dead(caller, body.ids)]
     return json_answer({"changed": await caller.parts.tasks.discard_many(ids) if ids else 0})
 
 
@@ -116,8 +117,8 @@ def _note(caller: Caller, ids: Sequence[int] | None, value: object) -> None:
         caller.audit(after={"count": len(ids), "ids": list(ids[:_MOST_NAMED])})
 
 
-async def _dead(caller: Caller, ids: Sequence[int]) -> list[TaskId]:
+async def _dead(caller: Caller, ids: Sequence[int]) -> Sequence[Task]:
     """Those of the ids that are the tenant's dead letters."""
     wanted = tuple(TaskId(task_id) for task_id in dict.fromkeys(ids))
     where = TaskFilter(tenant_id=caller.tenant_id, statuses=(Status.FAILED,), ids=wanted)
-    return [task.id for task in (await caller.parts.store.tasks(where, limit=len(wanted))).items]
+    return (await caller.parts.store.tasks(where, limit=len(wanted))).items

@@ -23,6 +23,7 @@ from llm_scheduler.api.reading import (
     read_optional_body,
     task_id_of,
 )
+from llm_scheduler.api.running_again import check_runs
 from llm_scheduler.api.schemas.bulk import ForecastShown, forecast_json
 from llm_scheduler.api.schemas.tasks import (
     AttemptList,
@@ -198,7 +199,10 @@ async def retry(request: Request) -> Answer:
     no_query(request)
     body = await read_optional_body(request, RetryTaskBody)
     new_input = None if body is None else body.input
-    task = await caller.parts.tasks.retry(task_id_of(request), caller.tenant_id, new_input)
+    task_id = task_id_of(request)
+    if caller.principal.allowed_models is not None:
+        check_runs(caller, (await caller.parts.tasks.get(task_id, caller.tenant_id)).model_id)
+    task = await caller.parts.tasks.retry(task_id, caller.tenant_id, new_input)
     return _task_answer(caller, task, await caller.parts.tasks.position(task))
 
 

@@ -1,6 +1,6 @@
 import { CopyOutlined, DeleteOutlined, ExperimentOutlined, RedoOutlined, StopOutlined } from '@ant-design/icons';
 import { useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button } from 'antd';
+import { App, Button, Space } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate } from 'react-router';
 import { body } from '../../api/client';
@@ -38,12 +38,12 @@ export function Actions({ task }: { task: TaskShown }) {
   const confirm = (content: string, okText: string, onOk: () => void) => void modal.confirm({ content, okText, cancelText: words('action.close'), okButtonProps: { danger: true }, onOk });
   const hasInput = Boolean(task.input);
   return (
-    <>
+    <Space wrap>
       {may('tasks:submit') && hasInput && <Button icon={<CopyOutlined />} loading={duplicate.isPending} onClick={() => duplicate.mutate()}>{t('action.duplicate')}</Button>}
       {may('tasks:submit') && hasInput && task.type === 'chat' && <Link to={`/playground?task=${task.id}`}><Button icon={<ExperimentOutlined />}>{t('action.playground')}</Button></Link>}
       {may('tasks:manage') && (task.status === 'failed' || task.status === 'cancelled') && <Button type="primary" icon={<RedoOutlined />} loading={retry.isPending} onClick={() => retry.mutate()}>{t('action.retry')}</Button>}
       {may('tasks:manage') && !isOver(task.status) && <Button danger icon={<StopOutlined />} loading={cancel.isPending} onClick={() => confirm(t('action.confirmCancel'), t('action.cancel'), () => cancel.mutate())}>{t('action.cancel')}</Button>}
       {may('tasks:manage') && isOver(task.status) && <Button danger icon={<DeleteOutlined />} aria-label={t('action.delete')} loading={remove.isPending} onClick={() => confirm(t('action.confirmDelete'), t('action.delete'), () => remove.mutate())} />}
-    </>
+    </Space>
   );
 }

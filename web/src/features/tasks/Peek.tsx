@@ -11,11 +11,12 @@ import { ranMs, waitedMs } from './columns';
 export function Peek({ id, onClose }: { id: number; onClose: () => void }) {
   const { t } = useTranslation('tasks');
   const { t: words } = useTranslation();
+  const { t: taskWords } = useTranslation('task');
   const format = useFormat();
   const query = useTask(id);
   const duration = (ms: number | null) => (ms === null ? '–' : format.duration(ms));
   return (
-    <Drawer open mask={false} onClose={onClose} size={Math.min(480, innerWidth)} title={t('openTask', { id }).replace(/^\S+\s/, '')} extra={<Link to={`/tasks/${id}`}><Button size="small" type="primary">{words('action.open')}</Button></Link>}>
+    <Drawer open mask={false} onClose={onClose} size={Math.min(480, innerWidth)} title={taskWords('title', { id })} extra={<Link to={`/tasks/${id}`}><Button size="small" type="primary">{words('action.open')}</Button></Link>}>
       <Loaded query={query}>
         {(task) => (
           <Space orientation="vertical" size={16} style={{ width: '100%' }}>

@@ -27,7 +27,7 @@ export function StatusTabs({ counts, chosen, onChoose }: { counts: Record<string
   return (
     <div role="group" aria-label={t('column.status')} tabIndex={-1} style={{ display: 'flex', gap: 2, overflowX: 'auto', marginBottom: 10 }}>
       {tab('all', t('all'), total, !chosen, () => onChoose(undefined))}
-      {STATUSES.map((status) => tab(status, words(`status.${status}`), counts?.[status], chosen?.includes(status) ?? false, () => onChoose(chosen?.length === 1 && chosen[0] === status ? undefined : [status])))}
+      {STATUSES.map((status) => tab(status, words(`status.${status}`), counts && (counts[status] ?? 0), chosen?.includes(status) ?? false, () => onChoose(chosen?.length === 1 && chosen[0] === status ? undefined : [status])))}
     </div>
   );
 }

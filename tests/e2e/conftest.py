@@ -1,0 +1,45 @@
+"""A browser for each module, and a server for each test that wants one of its own.
+
+Nothing is built here: the dashboard must stand in the package already.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from tests.live import Server, server
+from tests.rig.browser import BUILT, chromium
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser
+
+PASSWORD = "a long sentence for the tests"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def built_dashboard() -> None:
+    """Fail, rather than pass over: a dashboard that nobody looked at is not a tested one."""
+    if not BUILT.exists():
+        pytest.fail(f"{BUILT} is missing: build the dashboard first, `make web`", pytrace=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as running:
+        yield running
+
+
+@pytest.fixture
+def running(tmp_path: Path) -> Iterator[Server]:
+    """A server with the user `admin`."""
+    with server(tmp_path / "data", admin_password=PASSWORD) as made:
+        yield made
+
+
+def url_of(made: Server) -> str:
+    """Where browsers find it."""
+    return f"http://127.0.0.1:{made.port}"
