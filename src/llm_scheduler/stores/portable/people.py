@@ -44,7 +44,8 @@ class PeopleCalls(Access):
         """A page of a table that is exported as it is."""
         if table not in EXPORTED:
             raise ValueError(f"{table} is not exported so")
-        columns = tuple(column.name for column in METADATA.tables[table].columns)
+        # Plain texts: the table's names may be of a class of their own, which JSON does not know.
+        columns = tuple(str(column.name) for column in METADATA.tables[table].columns)
         query = f"SELECT {named(columns)} FROM {table} WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
         rows = await self._read(lambda reader: reader.rows(columns, query, (tenant_id, after, limit)))
         return [dict(zip(columns, row, strict=True)) for row in rows]
