@@ -2,6 +2,8 @@
 .DEFAULT_GOAL := help
 .PHONY: help install web run test check fmt bench bench-goals bench-peers clean nightly servers
 SHELL := /bin/bash
+# Images for containers like to set it; each of the hundreds of servers that tests start would then compile all anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 PYTHON ?= python3
 BIN := .venv/bin

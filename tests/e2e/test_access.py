@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Error, expect
 from tests.e2e.conftest import url_of
-
 from tests.live import KEY, Server, server
 from tests.rig.browser import Look, visitor
 

@@ -178,10 +178,10 @@ OPEN = {path for path, _, operation in OPERATIONS if not operation["security"]}
 
 @DOCUMENT.parametrize()
 @settings(USUAL, max_examples=1)
-def test_made_up_requests_without_a_key_get_nothing(case: schemathesis.Case, address: str) -> None:
+def test_made_up_requests_without_a_key_get_nothing(case: schemathesis.Case, served: tuple[str, str]) -> None:
     """Every operation that is not open answers 401, as documented, whatever else is wrong with the request."""
     for headers in ({}, {"Authorization": "Bearer wrong"}):
-        answer = case.call(base_url=address, headers=headers, timeout=10)
+        answer = case.call(base_url=served[0], headers=headers, timeout=10)
 
         case.validate_response(answer, checks=CHECKS)
         # Metrics are open on loopback to who shows no key at all.

@@ -44,6 +44,10 @@ class GuardedProtocol(HttpToolsProtocol):
     """Bytes of the head or body that arrived."""
     _arrived = 0
     """Of them with the last piece."""
+    _has_ended = False
+    """Whether a request ended within the last piece: those that are sent one behind the other come together."""
+    _is_uncounted = False
+    """Whether the head's first bytes came with another request's last ones, so that nobody knows how many they are."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take it, or refuse it."""
@@ -63,14 +67,16 @@ class GuardedProtocol(HttpToolsProtocol):
         """Read on, and note what is still owed."""
         if self.transport.is_closing():
             return
-        was_in_body, self._arrived = self._is_in_body, len(data)
+        was_in_body, self._arrived, self._has_ended = self._is_in_body, len(data), False
         super().data_received(data)
+        self._is_uncounted = self._is_in_head and (self._has_ended or self._is_uncounted)
         if self.transport.is_closing():
             return
         if self._is_in_head or self._is_in_body:
             if self._owes_since_s is None or self._is_in_body != was_in_body:
                 self._owes_since_s, self._taken = self.loop.time(), 0
-            self._taken += len(data)
+            if not (self._is_in_head and self._has_ended):
+                self._taken += len(data)
             if self._is_in_head and self._taken > self.bounds.header_bytes:
                 self.refuse(431)
             elif self._is_in_body and self.scope["path"] in self.bounds.streamed:
@@ -100,7 +106,7 @@ class GuardedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def _is_head_large(self) -> bool:
-        if self._taken + self._arrived <= self.bounds.header_bytes:
+        if not self._is_uncounted and self._taken + self._arrived <= self.bounds.header_bytes:
             return False  # no more than that came at all
         return sum(len(name) + len(value) for name, value in self.headers) > self.bounds.header_bytes
 
@@ -112,6 +118,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         """The request is whole."""
         self._is_in_body = False
+        self._has_ended = True
         self._owes_since_s = None
         if not self.transport.is_closing():
             super().on_message_complete()
