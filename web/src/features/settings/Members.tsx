@@ -63,6 +63,7 @@ function People() {
               ...(canManage
                 ? [{
                     title: <span className="visually-hidden">{t('actions')}</span>,
+                    fixed: 'end' as const,
                     width: 100,
                     render: (_: unknown, member: MemberShown) => (
                       <Button size="small" type="text" danger aria-label={`${words('action.remove')} ${member.username}`} onClick={() => void modal.confirm({ title: t('members.removeTitle', { name: member.username }), content: t('members.removeHint'), okText: words('action.remove'), cancelText: words('action.cancel'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(member).catch(() => undefined) })}>{words('action.remove')}</Button>
@@ -125,6 +126,7 @@ function Services() {
               { title: t('services.since'), width: 150, render: (_, { created_at }) => <Moment at={created_at} /> },
               {
                 title: <span className="visually-hidden">{t('actions')}</span>,
+                fixed: 'end' as const,
                 width: 180,
                 render: (_, service) => (
                   <Space size={4}>

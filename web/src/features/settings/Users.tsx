@@ -142,6 +142,7 @@ export default function Users() {
                 { title: t('users.seen'), width: 130, render: (_, { last_seen_at }) => last_seen_at ? <Moment at={last_seen_at} isRelative /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
                 {
                   title: <span className="visually-hidden">{t('actions')}</span>,
+                  fixed: 'end' as const,
                   width: 56,
                   render: (_, user) => <Dropdown trigger={['click']} menu={{ items: menu(user) }}><Button size="small" type="text" icon={<MoreOutlined />} aria-label={`${words('action.more')}: ${user.username}`} /></Dropdown>,
                 },
