@@ -142,7 +142,7 @@ function Services() {
       <More query={query} />
       {isAdding && (
         <FormModal<{ name: string; role: MemberRole }> title={t('services.add')} okText={words('action.add')} width={420} names={['name', 'role']} initial={{ role: 'developer' }} onSend={(fields) => body(postServiceAccounts({ body: fields, throwOnError: true }))} onClose={() => setAdding(false)}>
-          <Form.Item name="name" label={t('services.name')} extra={t('services.nameHint')} rules={[{ required: true, message: t('required') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
+          <Form.Item name="name" label={t('services.name')} extra={t('services.nameHint')} rules={[{ required: true, message: t('required') }, { pattern: /^[a-z0-9][a-z0-9._-]*$/, message: t('badName') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
           <RoleField />
         </FormModal>
       )}

@@ -67,7 +67,7 @@ function Add({ onMade, onClose }: { onMade: (made: UserMade) => void; onClose: (
     onMade(await body(postUsers({ body: { username: username.trim(), display_name: display_name?.trim() || null, email: email?.trim() || null, is_admin: is_admin ?? false, is_external: way === 'external' }, throwOnError: true })));
   return (
     <FormModal<NewUser> title={t('users.add')} okText={words('action.add')} width={460} names={['username', 'display_name', 'email']} initial={{ way: 'made' }} onSend={send} onClose={onClose}>
-      <Form.Item name="username" label={t('profile.username')} extra={t('users.usernameHint')} rules={[{ required: true, message: t('required') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
+      <Form.Item name="username" label={t('profile.username')} extra={t('users.usernameHint')} rules={[{ required: true, message: t('required') }, { pattern: /^[a-z0-9][a-z0-9._@-]*$/, message: t('badName') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
       <Form.Item name="display_name" label={t('profile.displayName')}><Input maxLength={100} autoComplete="off" /></Form.Item>
       <Form.Item name="email" label={t('profile.email')} rules={[{ type: 'email', message: t('profile.badEmail') }]}><Input type="email" autoComplete="off" /></Form.Item>
       <Form.Item name="way" label={t('users.way')}>
