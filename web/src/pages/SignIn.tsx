@@ -74,7 +74,7 @@ function ByPassword() {
   );
 }
 
-function ByKey() {
+function ByKey({ onDone }: { onDone: () => void }) {
   const { t } = useTranslation('access');
   const said = useSaid();
   const signIn = useMutation({
@@ -87,6 +87,7 @@ function ByKey() {
         throw error;
       }
     },
+    onSuccess: onDone,
   });
   return (
     <Form layout="vertical" requiredMark={false} onFinish={(fields: { key: string }) => signIn.mutate(fields)}>
@@ -108,8 +109,8 @@ export function Component() {
     queryFn: () => body(getAuthProviders({ throwOnError: true })),
   });
   // While a key is tried it is no session yet: the form checks it first.
-  const [isTrying] = useState(() => session.kind !== 'none');
-  if (session.kind === 'token' || (session.kind === 'key' && isTrying)) return <Navigate to={safeWay(params.get('to'))} replace />;
+  const [isProven, setProven] = useState(() => session.kind !== 'none');
+  if (session.kind === 'token' || (session.kind === 'key' && isProven)) return <Navigate to={safeWay(params.get('to'))} replace />;
   const oidc = providers.data?.oidc;
   const failed = params.get('error');
   return (
@@ -122,7 +123,7 @@ export function Component() {
             centered
             items={[
               { key: 'password', label: t('byPassword'), children: <ByPassword /> },
-              { key: 'key', label: t('byKey'), children: <ByKey /> },
+              { key: 'key', label: t('byKey'), children: <ByKey onDone={() => setProven(true)} /> },
             ]}
           />
           {oidc && (

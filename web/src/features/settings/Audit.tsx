@@ -165,16 +165,16 @@ export default function Audit() {
               rowKey="id"
               dataSource={entries}
               pagination={false}
-              scroll={{ x: 900 }}
+              scroll={{ x: 820 }}
               locale={{ emptyText: <EmptyState title={t('audit.none')} hint={t('audit.noneHint')} /> }}
               expandable={{ expandedRowRender: (entry) => <Details entry={entry} />, columnWidth: 40 }}
               columns={[
-                { title: t('audit.time'), width: 150, render: (_, { at }) => <Moment at={at} /> },
-                { title: t('audit.actor'), width: 170, ellipsis: true, render: (_, { actor }) => actor.name || t(`audit.kinds.${actor.kind}`) },
-                { title: t('audit.action'), width: 190, render: (_, { action }) => <span className="mono">{action}</span> },
+                { title: t('audit.time'), width: 140, render: (_, { at }) => <Moment at={at} /> },
+                { title: t('audit.actor'), width: 120, ellipsis: true, render: (_, { actor }) => actor.name || t(`audit.kinds.${actor.kind}`) },
+                { title: t('audit.action'), width: 170, render: (_, { action }) => <span className="mono">{action}</span> },
                 { title: t('audit.target'), ellipsis: true, render: (_, { target }) => <>{target.name || '–'} <Typography.Text type="secondary">{target.kind}</Typography.Text></> },
-                { title: t('audit.outcome'), width: 110, render: (_, { outcome }) => <Tag color={COLOR[outcome]}>{t(`audit.outcomes.${outcome}`)}</Tag> },
-                ...(seesAll ? [{ title: t('audit.tenant'), width: 120, ellipsis: true, render: (_: unknown, { tenant }: AuditEntryShown) => tenant ?? <Typography.Text type="secondary">{t('audit.ofAll')}</Typography.Text> }] : []),
+                { title: t('audit.outcome'), width: 100, render: (_, { outcome }) => <Tag color={COLOR[outcome]}>{t(`audit.outcomes.${outcome}`)}</Tag> },
+                ...(seesAll ? [{ title: t('audit.tenant'), width: 100, ellipsis: true, render: (_: unknown, { tenant }: AuditEntryShown) => tenant ?? <Typography.Text type="secondary">{t('audit.ofAll')}</Typography.Text> }] : []),
               ]}
             />
           )}

@@ -138,6 +138,7 @@ export default function Keys() {
                 { title: t('keys.expires'), width: 150, render: (_, { expires_at }) => expires_at ? <Moment at={expires_at} /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
                 {
                   title: <span className="visually-hidden">{t('actions')}</span>,
+                  fixed: 'end' as const,
                   width: 56,
                   render: (_, key) => key.state !== 'revoked' && (
                     <Dropdown

@@ -63,6 +63,7 @@ function People() {
               ...(canManage
                 ? [{
                     title: <span className="visually-hidden">{t('actions')}</span>,
+                    fixed: 'end' as const,
                     width: 100,
                     render: (_: unknown, member: MemberShown) => (
                       <Button size="small" type="text" danger aria-label={`${words('action.remove')} ${member.username}`} onClick={() => void modal.confirm({ title: t('members.removeTitle', { name: member.username }), content: t('members.removeHint'), okText: words('action.remove'), cancelText: words('action.cancel'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(member).catch(() => undefined) })}>{words('action.remove')}</Button>
@@ -125,6 +126,7 @@ function Services() {
               { title: t('services.since'), width: 150, render: (_, { created_at }) => <Moment at={created_at} /> },
               {
                 title: <span className="visually-hidden">{t('actions')}</span>,
+                fixed: 'end' as const,
                 width: 180,
                 render: (_, service) => (
                   <Space size={4}>
@@ -140,7 +142,7 @@ function Services() {
       <More query={query} />
       {isAdding && (
         <FormModal<{ name: string; role: MemberRole }> title={t('services.add')} okText={words('action.add')} width={420} names={['name', 'role']} initial={{ role: 'developer' }} onSend={(fields) => body(postServiceAccounts({ body: fields, throwOnError: true }))} onClose={() => setAdding(false)}>
-          <Form.Item name="name" label={t('services.name')} extra={t('services.nameHint')} rules={[{ required: true, message: t('required') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
+          <Form.Item name="name" label={t('services.name')} extra={t('services.nameHint')} rules={[{ required: true, message: t('required') }, { pattern: /^[a-z0-9][a-z0-9._-]*$/, message: t('badName') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
           <RoleField />
         </FormModal>
       )}

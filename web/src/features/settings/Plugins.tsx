@@ -16,14 +16,13 @@ export default function Plugins() {
     <Section title={t('section.plugins')} sub={t('plugins.sub')}>
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query}>
-          {({ items }) => (
+          {({ items }) => items.length === 0 ? <EmptyState title={t('plugins.none')} hint={t('plugins.noneHint')} /> : (
             <Table<PluginShown>
               size="small"
               rowKey={({ kind, name, target }) => `${kind} ${name} ${target}`}
               dataSource={items}
               pagination={false}
-              scroll={items.length ? { x: 760 } : undefined}
-              locale={{ emptyText: <EmptyState title={t('plugins.none')} hint={t('plugins.noneHint')} /> }}
+              scroll={{ x: 760 }}
               columns={[
                 { title: t('plugins.name'), render: (_, { name, target }) => <div><strong>{name}</strong><br /><Typography.Text type="secondary" className="mono">{target}</Typography.Text></div> },
                 { title: t('plugins.kind'), width: 130, render: (_, { kind }) => t(`plugins.kinds.${kind}`) },

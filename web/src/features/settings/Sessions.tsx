@@ -65,6 +65,7 @@ export function Sessions() {
               { title: t('sessions.until'), width: 150, render: (_, { expires_at }) => <Moment at={expires_at} /> },
               {
                 title: <span className="visually-hidden">{t('actions')}</span>,
+                fixed: 'end' as const,
                 width: 80,
                 render: (_, { id, is_current, agent }) => !is_current && <Button size="small" type="text" danger aria-label={`${t('sessions.end')} ${agentOf(agent)}`} onClick={() => end.mutate([id])}>{t('sessions.end')}</Button>,
               },

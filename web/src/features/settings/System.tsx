@@ -47,6 +47,9 @@ function Health() {
 
 const PARTS = { store: true, broker: true, claims: true } as const;
 
+/** Those that were set first, then by name. */
+const byWeight = (items: SettingShown[]) => items.toSorted((a, b) => Number(a.source === 'default') - Number(b.source === 'default') || a.name.localeCompare(b.name));
+
 function shownValue({ value }: SettingShown): string {
   if (value === null || value === '') return '–';
   if (Array.isArray(value)) return value.length ? value.join(', ') : '–';
@@ -75,15 +78,14 @@ function Settings() {
           <Table<SettingShown>
             size="small"
             rowKey="name"
-            dataSource={items.filter(({ name, variable, meaning, source }) => (!isOnlySet || source !== 'default') && `${name} ${variable} ${meaning}`.toLowerCase().includes(wanted))}
+            dataSource={byWeight(items).filter(({ name, variable, meaning, source }) => (!isOnlySet || source !== 'default') && `${name} ${variable} ${meaning}`.toLowerCase().includes(wanted))}
             pagination={{ pageSize: 20, size: 'small', hideOnSinglePage: true, showSizeChanger: false }}
-            scroll={{ x: 820 }}
+            scroll={{ x: 640 }}
             locale={{ emptyText: <EmptyState title={t('system.noneFound')} /> }}
             columns={[
-              { title: t('system.setting'), width: 260, render: (_, { variable }) => <span className="mono">{variable}</span> },
-              { title: t('system.value'), width: 190, render: (_, setting) => <span className="mono" style={{ overflowWrap: 'anywhere' }}>{shownValue(setting)}</span> },
+              { title: t('system.setting'), render: (_, { variable, meaning }) => <div><span className="mono">{variable}</span><br /><Typography.Text type="secondary" lang="en" style={{ fontSize: 12 }}>{meaning}</Typography.Text></div> },
+              { title: t('system.value'), width: 210, render: (_, setting) => <span className="mono" style={{ overflowWrap: 'anywhere' }}>{shownValue(setting)}</span> },
               { title: t('system.source'), width: 160, render: (_, { source }) => source === 'default' ? <Typography.Text type="secondary">{t('system.default')}</Typography.Text> : <Tag color="blue" style={{ whiteSpace: 'normal', overflowWrap: 'anywhere' }}>{source === 'command line' ? t('system.commandLine') : source}</Tag> },
-              { title: t('system.meaning'), render: (_, { meaning }) => <span lang="en">{meaning}</span> },
             ]}
           />
         )}

@@ -26,7 +26,7 @@ export function TenantModal({ changed, onClose }: { changed?: TenantShown; onClo
       onSend={send}
       onClose={onClose}
     >
-      <Form.Item name="name" label={t('tenants.name')} extra={t('tenants.nameHint')} rules={[{ required: true, message: t('required') }]}><Input autoFocus={!changed} autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
+      <Form.Item name="name" label={t('tenants.name')} extra={t('tenants.nameHint')} rules={[{ required: true, message: t('required') }, { pattern: /^[a-z0-9][a-z0-9._-]*$/, message: t('badName') }]}><Input autoFocus={!changed} autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
       <Space wrap align="start" size={[16, 0]}>
         <Form.Item name="weight" label={t('tenants.weight')} tooltip={t('tenants.weightHint')} rules={[{ required: true, message: t('required') }]}><InputNumber min={0.01} max={1000} style={{ width: 150 }} /></Form.Item>
         <Form.Item name="max_workers" label={t('tenants.maxWorkers')} tooltip={t('tenants.maxWorkersHint')}><InputNumber min={0} precision={0} placeholder={t('unlimited')} style={{ width: 150 }} /></Form.Item>

@@ -59,7 +59,8 @@ export function Quotas({ tenant }: { tenant: TenantShown }) {
         [t('tenants.modelWorkers'), byModel.length ? <Space key="m" wrap size={4}>{byModel.map(([model, workers]) => <Tag key={model}>{model}: {workers}</Tag>)}</Space> : '–'],
         [t('tenants.allowedModels'), quotas.allowed_models === null ? t('keys.everyModel') : quotas.allowed_models.length === 0 ? t('tenants.noModels') : <Space key="a" wrap size={4}>{quotas.allowed_models.map((one) => <Tag key={one}>{one}</Tag>)}</Space>],
         [t('tenants.payloads'), t(`tenants.payloadsAs.${tenant.store_payloads ?? 'default'}`)],
-        [t('tenants.since'), <Moment key="s" at={tenant.created_at} />],
+        // The first tenant is as old as the record: it has no moment of its own.
+        ...(Date.parse(tenant.created_at) > 0 ? [[t('tenants.since'), <Moment key="s" at={tenant.created_at} />] as [string, React.ReactNode]] : []),
       ]}
     />
   );
@@ -107,17 +108,17 @@ export default function Tenants() {
               rowKey="id"
               dataSource={tenants}
               pagination={false}
-              scroll={{ x: 760 }}
+              scroll={{ x: 820 }}
               locale={{ emptyText: <EmptyState title={t('tenants.none')} /> }}
               expandable={{ expandedRowRender: (tenant) => <Quotas tenant={tenant} /> }}
               columns={[
-                { title: t('tenants.name'), render: (_, { name }) => <strong>{name}</strong> },
+                { title: t('tenants.name'), render: (_, { name }) => <strong style={{ display: 'block', minWidth: 120 }}>{name}</strong> },
                 { title: t('tenants.state'), width: 120, render: (_, { state }) => <Tag color={state === 'active' ? 'success' : 'gold'}>{t(`tenants.states.${state}`)}</Tag> },
                 { title: t('tenants.weight'), width: 90, align: 'right', className: 'num', render: (_, { weight }) => format.number(weight) },
                 { title: t('tenants.maxWorkers'), width: 130, align: 'right', className: 'num', render: (_, { max_workers }) => limit(max_workers) },
                 { title: t('tenants.maxQueued'), width: 130, align: 'right', className: 'num', render: (_, { quotas }) => limit(quotas.max_queued) },
                 { title: t('tenants.rpm'), width: 130, align: 'right', className: 'num', render: (_, { quotas }) => limit(quotas.rpm) },
-                { title: <span className="visually-hidden">{t('actions')}</span>, width: 56, render: (_, tenant) => <Dropdown trigger={['click']} menu={{ items: menu(tenant) }}><Button size="small" type="text" icon={<MoreOutlined />} loading={save.isPending && save.variables?.id === tenant.id} aria-label={`${words('action.more')}: ${tenant.name}`} /></Dropdown> },
+                { title: <span className="visually-hidden">{t('actions')}</span>, fixed: 'end' as const, width: 56, render: (_, tenant) => <Dropdown trigger={['click']} menu={{ items: menu(tenant) }}><Button size="small" type="text" icon={<MoreOutlined />} loading={save.isPending && save.variables?.id === tenant.id} aria-label={`${words('action.more')}: ${tenant.name}`} /></Dropdown> },
               ]}
             />
           )}

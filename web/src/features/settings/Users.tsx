@@ -67,7 +67,7 @@ function Add({ onMade, onClose }: { onMade: (made: UserMade) => void; onClose: (
     onMade(await body(postUsers({ body: { username: username.trim(), display_name: display_name?.trim() || null, email: email?.trim() || null, is_admin: is_admin ?? false, is_external: way === 'external' }, throwOnError: true })));
   return (
     <FormModal<NewUser> title={t('users.add')} okText={words('action.add')} width={460} names={['username', 'display_name', 'email']} initial={{ way: 'made' }} onSend={send} onClose={onClose}>
-      <Form.Item name="username" label={t('profile.username')} extra={t('users.usernameHint')} rules={[{ required: true, message: t('required') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
+      <Form.Item name="username" label={t('profile.username')} extra={t('users.usernameHint')} rules={[{ required: true, message: t('required') }, { pattern: /^[a-z0-9][a-z0-9._@-]*$/, message: t('badName') }]}><Input autoFocus autoCapitalize="none" autoComplete="off" spellCheck={false} /></Form.Item>
       <Form.Item name="display_name" label={t('profile.displayName')}><Input maxLength={100} autoComplete="off" /></Form.Item>
       <Form.Item name="email" label={t('profile.email')} rules={[{ type: 'email', message: t('profile.badEmail') }]}><Input type="email" autoComplete="off" /></Form.Item>
       <Form.Item name="way" label={t('users.way')}>
@@ -142,6 +142,7 @@ export default function Users() {
                 { title: t('users.seen'), width: 130, render: (_, { last_seen_at }) => last_seen_at ? <Moment at={last_seen_at} isRelative /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
                 {
                   title: <span className="visually-hidden">{t('actions')}</span>,
+                  fixed: 'end' as const,
                   width: 56,
                   render: (_, user) => <Dropdown trigger={['click']} menu={{ items: menu(user) }}><Button size="small" type="text" icon={<MoreOutlined />} aria-label={`${words('action.more')}: ${user.username}`} /></Dropdown>,
                 },
