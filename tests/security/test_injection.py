@@ -63,12 +63,13 @@ class Target:
     def people(self) -> Any:
         """Accounts, tenants and keys that nobody means."""
         user = self.live.call("GET", "/api/v1/users/sentinel")
+        accounts = self.live.call("GET", "/api/v1/service-accounts?limit=500")["items"]
         keys = self.live.call("GET", "/api/v1/api-keys?all=true&limit=500")["items"]
         return (
             {name: user[name] for name in ("username", "state", "is_admin", "email", "tenants") if name in user},
             self.live.call("GET", "/api/v1/tenants/sentinel"),
             [(key["name"], key["scopes"], key["revoked_at"]) for key in keys if key["name"] == "sentinel"],
-            [one["name"] for one in self.live.call("GET", "/api/v1/service-accounts?limit=500")["items"]][-1:],
+            [one["role"] for one in accounts if one["name"] == "sentinel"],
         )
 
     def restore(self) -> None:
