@@ -12,7 +12,7 @@ import pytest
 from tests.live import Server, server
 from tests.rig import mariadb
 from tests.security.payloads import ALL, SQL, XSS
-from tests.security.surface import GOOD, LOGIN, operations, shots
+from tests.security.surface import GOOD, operations, shots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ NAMES = [f"{method} {path}" for method, path, _ in OPERATIONS]
 TYPES = {"application/json", "application/problem+json", "application/x-ndjson", "text/csv", "text/plain"}
 PAGES = {"/docs", "/"}
 WITNESS = Path("/tmp/llms-attack")  # noqa: S108 - what a payload would make
-LOGOUT = "/api/v1/auth/logout"
+LOGIN, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/logout"
 PASSWORD = "four words of nobody's own"
 
 
@@ -31,7 +31,7 @@ class Target:
     """A server with things that no request of ours means: they must be the same at the end."""
 
     def __init__(self, live: Server, *, is_sqlite: bool) -> None:
-        self.live, self.is_sqlite, self.sign_ins = live, is_sqlite, 0
+        self.live, self.is_sqlite = live, is_sqlite
         for name in ("sentinel", GOOD["name"]):
             self.live.add_model(name)
         self.live.call("POST", "/api/v1/models/sentinel/pause")
@@ -46,7 +46,7 @@ class Target:
         self.live.call("PUT", "/api/v1/members/sentinel", {"role": "owner"})
         account = self.live.call("POST", "/api/v1/service-accounts", {"name": "sentinel", "role": "viewer"})
         self.live.call("POST", "/api/v1/api-keys", {"name": "sentinel", "user": account["username"]})
-        self.before = self.state()
+        self.sign_ins, self.before = 0, self.state()
 
     def state(self) -> Any:
         """What must not change."""

@@ -44,7 +44,7 @@ class PeopleCalls(Access):
         """A page of a table that is exported as it is."""
         if table not in EXPORTED:
             raise ValueError(f"{table} is not exported so")
-        # Plain text: SQLAlchemy's own of names that are words of SQL cannot be keys of JSON.
+        # Plain text: a name that SQLAlchemy would quote is a class of its own, which no JSON takes as a key.
         columns = tuple(str(column.name) for column in METADATA.tables[table].columns)
         query = f"SELECT {named(columns)} FROM {table} WHERE tenant_id = ? AND id > ? ORDER BY id LIMIT ?"  # noqa: S608
         rows = await self._read(lambda reader: reader.rows(columns, query, (tenant_id, after, limit)))
