@@ -23,6 +23,8 @@ HEADERED: Final = frozenset(
     {"/api/v1/tasks", "/api/v1/models", "/api/v1/budgets", "/api/v1/audit", "/api/v1/users", LOGIN}
 )
 """Where headers are tried, too: one layer reads them for every path."""
+_ALSO: Final = {"/api/v1/users": {"is_external": True}}
+"""What goes into a body beside its example: without a password to make, each is a matter of milliseconds."""
 _SCHEMAS: Final = "#/components/schemas/"
 _DEEPEST: Final = 5
 GOOD: Final = {
@@ -58,6 +60,8 @@ def shots(method: str, path: str, operation: dict[str, Any], payload: str) -> It
     fields = [each["name"] for each in parameters if each["in"] == "path"]
     good = {name: GOOD.get(name, "1") for name in fields}
     body = body_of(operation)
+    if isinstance(body, dict):
+        body |= _ALSO.get(path, {})
     plain = path.format_map(good)
     for name in fields:
         url = path.format_map({**good, name: quote(payload, safe="")})

@@ -12,7 +12,7 @@ import pytest
 from tests.live import Server, server
 from tests.rig import mariadb
 from tests.security.payloads import ALL, FEW, SQL, XSS
-from tests.security.surface import GOOD, LOGIN, operations, shots
+from tests.security.surface import GOOD, operations, shots
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ NAMES = [f"{method} {path}" for method, path, _ in OPERATIONS]
 TYPES = {"application/json", "application/problem+json", "application/x-ndjson", "text/csv", "text/plain"}
 PAGES = {"/docs", "/"}
 WITNESS = Path("/tmp/llms-attack")  # noqa: S108 - what a payload would make
-LOGOUT = "/api/v1/auth/logout"
+LOGIN, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/logout"
 PASSWORD = "four words of nobody's own"
 
 
@@ -31,7 +31,7 @@ class Target:
     """A server with things that no request of ours means: they must be the same at the end."""
 
     def __init__(self, live: Server, payloads: tuple[str, ...]) -> None:
-        self.live, self.payloads, self.sign_ins = live, payloads, 0
+        self.live, self.payloads = live, payloads
         for name in ("sentinel", GOOD["name"]):
             self.live.add_model(name)
         self.live.call("POST", "/api/v1/models/sentinel/pause")
@@ -46,7 +46,7 @@ class Target:
         self.live.call("PUT", "/api/v1/members/sentinel", {"role": "owner"})
         account = self.live.call("POST", "/api/v1/service-accounts", {"name": "sentinel", "role": "viewer"})
         self.live.call("POST", "/api/v1/api-keys", {"name": "sentinel", "user": account["username"]})
-        self.before = self.state()
+        self.sign_ins, self.before = 0, self.state()
 
     def state(self) -> Any:
         """What must not change."""
@@ -63,12 +63,13 @@ class Target:
     def people(self) -> Any:
         """Accounts, tenants and keys that nobody means."""
         user = self.live.call("GET", "/api/v1/users/sentinel")
+        accounts = self.live.call("GET", "/api/v1/service-accounts?limit=500")["items"]
         keys = self.live.call("GET", "/api/v1/api-keys?all=true&limit=500")["items"]
         return (
             {name: user[name] for name in ("username", "state", "is_admin", "email", "tenants") if name in user},
             self.live.call("GET", "/api/v1/tenants/sentinel"),
             [(key["name"], key["scopes"], key["revoked_at"]) for key in keys if key["name"] == "sentinel"],
-            [one["name"] for one in self.live.call("GET", "/api/v1/service-accounts?limit=500")["items"]][-1:],
+            [one["role"] for one in accounts if one["name"] == "sentinel"],
         )
 
     def restore(self) -> None:

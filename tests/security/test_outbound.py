@@ -54,7 +54,7 @@ class Listener:
 
             do_GET = do_POST  # noqa: N815 - the base class' name
 
-            def log_message(self, *_: Any) -> None:
+            def log_message(self, format: str, *args: Any) -> None:
                 """Nothing."""
 
         self.server = ThreadingHTTPServer((address, 0), Handler)

@@ -128,11 +128,11 @@ def test_no_forged_token_lets_anybody_in(home: House) -> None:
 
 def test_a_refresh_token_that_is_used_again_ends_the_sign_in(home: House) -> None:
     first = home.sign_in("developer-acme")
-    tokens = [first["refresh_token"]]
+    tokens, newest = [first["refresh_token"]], ""
     for _ in range(2):
         answer = home.ask(None, "POST", "/api/v1/auth/refresh", {"refresh_token": tokens[-1]})
         tokens.append(answer.json()["refresh_token"])
-    newest = answer.json()["access_token"]
+        newest = answer.json()["access_token"]
     home.done(newest, "GET", "/api/v1/me")
 
     stolen = home.ask(None, "POST", "/api/v1/auth/refresh", {"refresh_token": tokens[0]})

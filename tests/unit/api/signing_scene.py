@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -174,3 +176,9 @@ async def signing_scene(folder: Path, **options: Any) -> AsyncIterator[SigningSc
         made.passwords.close()
         await parts.models.close()
         await parts.store.close()
+
+
+def kid_of(token: str) -> str:
+    """The id of the key that a token was signed with."""
+    head = token.partition(".")[0]
+    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -13,6 +12,7 @@ from tests.unit.api.signing_scene import (
     SigningScene,
     bearer,
     code_of,
+    kid_of,
     signing_over,
     signing_scene,
 )
@@ -588,10 +588,3 @@ async def with_totp(api: SigningScene) -> tuple[str, list[str]]:
     confirmed = await api.browser.post("/api/v1/me/totp/confirm", headers=headers, json=body)
     assert confirmed.status_code == 200, confirmed.text
     return begun["secret"], confirmed.json()["recovery_codes"]
-
-
-def kid_of(token: str) -> str:
-    import base64
-
-    head = token.partition(".")[0]
-    return json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))["kid"]
