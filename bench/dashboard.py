@@ -15,9 +15,10 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from bench import rig
 from tests.live import KEY, Server, server, wait_until
 from tests.rig.browser import BUILT, Look, Visitor, chromium, visitor
+
+from bench import rig
 
 if TYPE_CHECKING:
     from playwright.sync_api import CDPSession

@@ -13,11 +13,12 @@ import tempfile
 import threading
 from pathlib import Path
 from random import Random
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
-from llm_scheduler.cli.traffic import MODELS, tasks
 from tests.live import KEY, Server, server, wait_until
 from tests.rig.browser import BUILT, EVERY_LOOK, Look, Visitor, chromium, visitor
+
+from llm_scheduler.cli.traffic import MODELS, tasks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -145,7 +146,13 @@ def main() -> None:
             with chromium() as browser:
                 for look in EVERY_LOOK:
                     if args.only in (None, str(look)):
-                        shoot(browser, running, look, views(running), lambda name, look=look: args.folder / f"{name}-{look}.png")
+                        shoot(
+                            browser,
+                            running,
+                            look,
+                            views(running),
+                            lambda name, look=look: args.folder / f"{name}-{look}.png",
+                        )
         finally:
             traffic.stop()
 

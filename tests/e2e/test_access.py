@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Error, expect
 from tests.e2e.conftest import url_of
-
 from tests.live import KEY, Server, server
 from tests.rig.browser import Look, visitor
 
@@ -81,7 +80,7 @@ def test_no_view_has_a_serious_fault(browser: Browser, filled: Server, look: Loo
         for name, path in VIEWS.items():
             found[name] = looked_over(who, path)
 
-        assert {name: faults for name, faults in found.items() if faults} == {}
+        assert [f"{name}: {fault}" for name, faults in found.items() for fault in faults] == []
         assert who.watch.faults == []
 
 
@@ -138,6 +137,7 @@ def test_the_keys_alone_lead_to_a_task(browser: Browser, filled: Server) -> None
         expect(who.heading()).to_contain_text("Task 6")
 
         who.page.keyboard.press("Control+k")
+        expect(who.page.get_by_role("combobox")).to_be_focused()
         who.page.keyboard.type("2")
         who.page.keyboard.press("Enter")
         expect(who.heading()).to_contain_text("Task 2")

@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from playwright.sync_api import expect
 from tests.e2e.conftest import PASSWORD
-
 from tests.live import server
 from tests.rig.browser import Look, visitor
 from tests.rig.nginx import Nginx

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 import httpx2
 import pytest
-
 from tests.live import KEY, ROOT, free_port, wait_until
 from tests.rig.browser import Look, visitor
 
