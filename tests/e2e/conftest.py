@@ -1,4 +1,4 @@
-"""A browser for each module, and a server for each test that wants one of its own.
+"""A browser and a server for each module; tests that stop theirs, or want a fresh one, start their own.
 
 Nothing is built here: the dashboard must stand in the package already.
 """
@@ -13,7 +13,6 @@ from tests.rig.browser import BUILT, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from playwright.sync_api import Browser
 
@@ -33,10 +32,10 @@ def browser() -> Iterator[Browser]:
         yield running
 
 
-@pytest.fixture
-def running(tmp_path: Path) -> Iterator[Server]:
-    """A server with the user `admin`."""
-    with server(tmp_path / "data", admin_password=PASSWORD) as made:
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server with the user `admin`, for all tests of a module: each names its own models."""
+    with server(tmp_path_factory.mktemp("running"), admin_password=PASSWORD) as made:
         yield made
 
 

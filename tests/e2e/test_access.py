@@ -80,7 +80,7 @@ def test_no_view_has_a_serious_fault(browser: Browser, filled: Server, look: Loo
         for name, path in VIEWS.items():
             found[name] = looked_over(who, path)
 
-        assert {name: faults for name, faults in found.items() if faults} == {}
+        assert [f"{name}: {fault}" for name, faults in found.items() for fault in faults] == []
         assert who.watch.faults == []
 
 
@@ -137,6 +137,7 @@ def test_the_keys_alone_lead_to_a_task(browser: Browser, filled: Server) -> None
         expect(who.heading()).to_contain_text("Task 6")
 
         who.page.keyboard.press("Control+k")
+        expect(who.page.get_by_role("combobox")).to_be_focused()
         who.page.keyboard.type("2")
         who.page.keyboard.press("Enter")
         expect(who.heading()).to_contain_text("Task 2")

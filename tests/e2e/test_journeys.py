@@ -130,17 +130,18 @@ def grows(who: Visitor, answer: object) -> None:
 def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, running: Server, look: Look) -> None:
     """The cause is mended, then the task; a request that is wrong in itself is edited and queued again."""
     never = {"errors": [{"every": 1, "code": "invalid_request", "message": "no such field"}]}
-    running.add_model("moody", config=never)
-    running.add_model("steady")
-    first = running.call("POST", "/api/v1/tasks", {"model": "moody", "input": "Hi"})["id"]
+    moody, steady = f"moody-{look}", f"steady-{look}"
+    running.add_model(moody, config=never)
+    running.add_model(steady)
+    first = running.call("POST", "/api/v1/tasks", {"model": moody, "input": "Hi"})["id"]
     wrong = {"messages": [{"role": "user", "content": "Hi"}], "script": never}
-    second = running.call("POST", "/api/v1/tasks", {"model": "steady", "input": wrong})["id"]
+    second = running.call("POST", "/api/v1/tasks", {"model": steady, "input": wrong})["id"]
     for one in (first, second):
         running.wait_for(one, "failed")
 
     with visitor(browser, url_of(running), look) as who:
         who.sign_in("admin", PASSWORD)
-        running.call("PATCH", "/api/v1/models/moody", {"config": {"errors": None}})
+        running.call("PATCH", f"/api/v1/models/{moody}", {"config": {"errors": None}})
         who.open(f"/tasks/{first}")
         who.sees("status.failed")
         who.button("task:action.retry").click()
@@ -167,61 +168,67 @@ def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, r
 @every_look
 def test_a_model_is_scaled_paused_and_resumed(browser: Browser, running: Server, look: Look) -> None:
     """What is paused stays paused: its tasks wait, and go on once it runs again."""
-    running.add_model("m")
+    name = f"m-{look}"
+    running.add_model(name)
 
     with visitor(browser, url_of(running), look) as who:
         who.sign_in("admin", PASSWORD)
         who.go("models")
-        who.page.get_by_role("button", name=f"{who.words('models:action.open')} m").click()
+        who.page.get_by_role("button", name=f"{who.words('models:action.open')} {name}").click()
         who.page.get_by_role("menuitem", name=who.words("models:action.scale")).click()
         who.dialog().get_by_role("spinbutton").fill("7")
         who.button("action.save", who.dialog()).click()
-        who.sees("models:told.scaled", name="m", n=7)
-        assert running.call("GET", "/api/v1/models/m")["max_workers"] == 7
+        who.sees("models:told.scaled", name=name, n=7)
+        assert running.call("GET", f"/api/v1/models/{name}")["max_workers"] == 7
 
-        who.page.get_by_role("button", name=f"{who.words('models:action.pause')} m").click()
+        who.page.get_by_role("button", name=f"{who.words('models:action.pause')} {name}").click()
         who.check()
         who.button("models:action.pause", who.dialog()).click()
-        who.sees("models:status.paused")
-        waiting = running.call("POST", "/api/v1/tasks", {"model": "m", "input": "Hi"})["id"]
+        wait_until("the model is paused", lambda: status_of(running, name) == "paused")
+        waiting = running.call("POST", "/api/v1/tasks", {"model": name, "input": "Hi"})["id"]
         who.open(f"/tasks/{waiting}")
         who.sees("task:why.title")
         who.check()
 
         who.go("models")
-        who.page.get_by_role("button", name=f"{who.words('models:action.resume')} m").click()
-        who.sees("models:status.active")
+        who.page.get_by_role("button", name=f"{who.words('models:action.resume')} {name}").click()
+        wait_until("the model is active", lambda: status_of(running, name) == "active")
         running.wait_for(waiting, "completed")
         who.check()
+
+
+def status_of(running: Server, name: str) -> str:
+    return running.call("GET", f"/api/v1/models/{name}")["status"]
 
 
 @every_look
 def test_what_matches_is_exported_and_cancelled_as_a_whole(browser: Browser, running: Server, look: Look) -> None:
     """The filter of the list is that of export and bulk action; a phone shows the same list, without selection."""
-    running.add_model("busy")
-    running.add_model("other")
-    running.call("POST", "/api/v1/models/busy/pause")
-    running.call("POST", "/api/v1/models/other/pause")
-    running.bulk([{"model": "busy", "input": "Hi", "metadata": {"run": "=1+1"}} for _ in range(MANY)])
-    running.bulk([{"model": "other", "input": "Hi"} for _ in range(10)])
+    busy, other = f"busy-{look}", f"other-{look}"
+    for name in (busy, other):
+        running.add_model(name)
+        running.call("POST", f"/api/v1/models/{name}/pause")
+    running.bulk([{"model": busy, "input": "Hi", "metadata": {"run": "=1+1"}} for _ in range(MANY)])
+    running.bulk([{"model": other, "input": "Hi"} for _ in range(10)])
 
     with visitor(browser, url_of(running), look) as who:
         who.sign_in("admin", PASSWORD)
-        who.open("/tasks?status=queued&model=busy")
-        expect(who.page.get_by_role("link", name=str(MANY), exact=True)).to_be_visible()
+        who.open(f"/tasks?status=queued&model={busy}")
+        newest = running.call("GET", f"/api/v1/tasks?limit=1&model={busy}")["items"][0]["id"]
+        expect(who.page.get_by_role("link", name=str(newest), exact=True)).to_be_visible()
         who.button("tasks:export.label").click()
         with who.page.expect_download() as download:
             who.page.get_by_role("menuitem", name=who.words("tasks:export.csv"), exact=True).click()
         with download.value.path().open(newline="") as saved:
             rows = list(csv.DictReader(saved))
         assert len(rows) == MANY
-        assert {row["model"] for row in rows} == {"busy"}
+        assert {row["model"] for row in rows} == {busy}
         who.check()
 
         if not look.is_phone:
             cancel_everything(who)
-            assert running.counts("?model=busy") == {"cancelled": MANY}
-            assert running.counts("?model=other") == {"queued": 10}
+            assert running.counts(f"?model={busy}") == {"cancelled": MANY}
+            assert running.counts(f"?model={other}") == {"queued": 10}
 
 
 def cancel_everything(who: Visitor) -> None:
@@ -238,9 +245,12 @@ def cancel_everything(who: Visitor) -> None:
 
 
 @every_look
-def test_a_wrong_password_says_so_and_a_lost_server_too(browser: Browser, running: Server, look: Look) -> None:
+def test_a_wrong_password_says_so_and_a_lost_server_too(browser: Browser, tmp_path: Path, look: Look) -> None:
     """Failures are shown, and the page stays: old figures are marked as such, and a retry mends it."""
-    with visitor(browser, url_of(running), look) as who:
+    with (
+        server(tmp_path / "data", admin_password=PASSWORD) as running,
+        visitor(browser, url_of(running), look) as who,
+    ):
         who.watch.awaited.add(401)
         who.open("/tasks")
         expect(who.page).to_have_url(re.compile(r"/sign-in\?to="))

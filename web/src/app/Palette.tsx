@@ -41,7 +41,7 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     event.preventDefault();
   };
   return (
-    <Modal open footer={null} closable={false} onCancel={onClose} styles={{ body: { padding: 0 } }} aria-label={t('palette.label')}>
+    <Modal open footer={null} closable={false} onCancel={onClose} styles={{ body: { padding: 0 } }} title={t('palette.label')} classNames={{ header: 'unseen' }}>
       <Input
         autoFocus
         size="large"

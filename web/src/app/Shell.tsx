@@ -68,7 +68,7 @@ export function Shell() {
         <header style={{ display: 'flex', gap: 8, alignItems: 'center', height: 52, padding: '0 12px', background: token.colorBgContainer, borderBlockEnd: line, position: 'sticky', top: 0, zIndex: 20 }}>
           {!isWide && <Button type="text" aria-label={t('nav.menu')} icon={<MenuOutlined />} onClick={() => setDrawn(true)} />}
           <Tooltip title="⌘K / Ctrl K">
-            <Button type="text" icon={<SearchOutlined />} aria-label={t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
+            <Button type="text" icon={<SearchOutlined />} aria-label={isWide ? undefined : t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
           </Tooltip>
           <div style={{ flex: 1 }} />
           <Suspense fallback={null}><HeaderControls isWide={isWide} /></Suspense>

@@ -22,7 +22,7 @@ export function LanguageChoice() {
   const name = LANGUAGES.find(({ value }) => value === (i18n.language as Language))?.label;
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: [`language:${i18n.language}`] }}>
-      <Button type="text" icon={<GlobalOutlined />} aria-label={t('language')}>{name}</Button>
+      <Button type="text" icon={<GlobalOutlined />} aria-label={`${t('language')}: ${name}`}>{name}</Button>
     </Dropdown>
   );
 }

@@ -76,9 +76,10 @@ function tokens(isDark: boolean): ThemeConfig {
     components: {
       Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0, itemSelectedColor: isDark ? '#c3cfff' : '#2f4dc4' },
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
+      Tabs: isDark ? { itemSelectedColor: '#91a7ff', itemHoverColor: '#a9bcff', inkBarColor: '#91a7ff' } : {},
       Card: { headerFontSize: 15, headerHeight: 46 },
       // White on the primary of the dark theme would be too faint.
-      Button: isDark ? { primaryColor: '#0b1020', colorPrimary: '#91a7ff', colorPrimaryHover: '#a9bcff', colorPrimaryActive: '#7b96ff' } : {},
+      Button: isDark ? { primaryColor: '#0b1020', colorPrimary: '#91a7ff', colorPrimaryHover: '#a9bcff', colorPrimaryActive: '#7b96ff' } : { defaultHoverColor: '#2f4dc4', defaultActiveColor: '#2f4dc4' },
     },
   };
 }

@@ -115,22 +115,25 @@ export function Component() {
             </Card>
             {selected.length > 0 && canManage && <Space><strong>{selected.length}</strong>{buttons(selected.map(Number))}</Space>}
             <Card size="small" styles={{ body: { padding: 0 } }}>
-              <Table<TaskShown>
-                size="small"
-                rowKey="id"
-                dataSource={shown}
-                pagination={{ pageSize: 50, showSizeChanger: false, size: 'small', hideOnSinglePage: true }}
-                scroll={{ x: 760 }}
-                rowSelection={canManage ? { selectedRowKeys: selected, onChange: setSelected, columnWidth: 44 } : undefined}
-                columns={[
-                  { title: t('task'), width: 90, render: (_, { id }) => <Link className="num" to={`/tasks/${id}`}>{id}</Link> },
-                  { title: t('model'), width: 150, ellipsis: true, dataIndex: 'model' },
-                  { title: t('reason'), width: 200, render: (_, { dead_reason }) => dead_reason && taskWords(`dead.${dead_reason}`) },
-                  { title: t('error'), ellipsis: true, render: (_, { error }) => <Typography.Text ellipsis={{ tooltip: error?.message }}>{error?.code}: {error?.message}</Typography.Text> },
-                  { title: t('ended'), width: 150, render: (_, { completed_at }) => <Moment at={completed_at} /> },
-                  ...(canManage && may('payloads:read') ? [{ width: 56, render: (_: unknown, { id }: TaskShown) => <Tooltip title={t('edit')}><Button size="small" type="text" icon={<EditOutlined />} aria-label={`${t('edit')} ${id}`} onClick={() => setEdited(id)} /></Tooltip> }] : []),
-                ]}
-              />
+              <div className="scroll-x">
+                <Table<TaskShown>
+                  size="small"
+                  rowKey="id"
+                  dataSource={shown}
+                  pagination={{ pageSize: 50, showSizeChanger: false, size: 'small', hideOnSinglePage: true }}
+                  style={{ minWidth: 760 }}
+                  tableLayout="fixed"
+                  rowSelection={canManage ? { selectedRowKeys: selected, onChange: setSelected, columnWidth: 44 } : undefined}
+                  columns={[
+                    { title: t('task'), width: 90, render: (_, { id }) => <Link className="num" to={`/tasks/${id}`}>{id}</Link> },
+                    { title: t('model'), width: 150, ellipsis: true, dataIndex: 'model' },
+                    { title: t('reason'), width: 200, render: (_, { dead_reason }) => dead_reason && taskWords(`dead.${dead_reason}`) },
+                    { title: t('error'), ellipsis: true, render: (_, { error }) => <Typography.Text ellipsis={{ tooltip: error?.message }}>{error?.code}: {error?.message}</Typography.Text> },
+                    { title: t('ended'), width: 150, render: (_, { completed_at }) => <Moment at={completed_at} /> },
+                    ...(canManage && may('payloads:read') ? [{ width: 56, render: (_: unknown, { id }: TaskShown) => <Tooltip title={t('edit')}><Button size="small" type="text" icon={<EditOutlined />} aria-label={`${t('edit')} ${id}`} onClick={() => setEdited(id)} /></Tooltip> }] : []),
+                  ]}
+                />
+              </div>
             </Card>
             {query.hasNextPage && <Button loading={query.isFetchingNextPage} onClick={() => void query.fetchNextPage()}>{t('older')}</Button>}
           </div>

@@ -17,7 +17,7 @@ export function StatusTabs({ counts, chosen, onChoose }: { counts: Record<string
       aria-pressed={isOn}
       onClick={choose}
       style={{
-        font: 'inherit', cursor: 'pointer', padding: '6px 10px', borderRadius: 6, whiteSpace: 'nowrap', color: isOn ? token.colorLink : token.colorTextSecondary,
+        font: 'inherit', cursor: 'pointer', padding: '6px 10px', borderRadius: 6, whiteSpace: 'nowrap', color: isOn ? token.colorText : token.colorTextSecondary,
         border: `1px solid ${isOn ? token.colorPrimary : 'transparent'}`, background: isOn ? token.controlItemBgActive : 'transparent',
       }}
     >
