@@ -36,7 +36,7 @@ def _filtered(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--target", metavar="NAME", help="What it was done to."),
         click.option("--action", metavar="ACTION", help="model.change; or model for everything of models."),
         click.option("--actor", metavar="NAME", help="Who did it."),
-        click.option("--tenant", metavar="NAME", help="Whose data it is about."),
+        click.option("--of-tenant", "tenant_", metavar="NAME", help="Whose data it is about."),
     ):
         command = option(command)
     return command

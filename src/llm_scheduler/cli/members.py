@@ -8,7 +8,7 @@ import click
 
 from llm_scheduler.cli.connection import Call, segment
 from llm_scheduler.cli.invocation import here, server_options
-from llm_scheduler.cli.people_options import ROLES, acting_in, listed, tenant_option, told
+from llm_scheduler.cli.people_options import ROLES, listed, told
 from llm_scheduler.cli.screen import local_time, say, show_json, show_table
 
 _MEMBER_COLUMNS: Final = ("USERNAME", "NAME", "KIND", "ROLE", "STATE", "SINCE")
@@ -23,13 +23,12 @@ def members() -> None:
 
 
 @members.command("list", short_help="List members and their roles.")
-@tenant_option
 @server_options
 @click.pass_context
-def list_(ctx: click.Context, tenant: str | None) -> None:
+def list_(ctx: click.Context) -> None:
     """List who belongs to the tenant. Example: llms members list --tenant acme."""
     with here(ctx).connect() as connection:
-        items = listed(connection, _MEMBERS, tenant)
+        items = listed(connection, _MEMBERS)
     if here(ctx).is_json:
         show_json({"items": items})
     elif items:
@@ -44,13 +43,12 @@ def list_(ctx: click.Context, tenant: str | None) -> None:
 @members.command("set", short_help="Add a user, or give another role.")
 @click.argument("username")
 @click.argument("role", type=click.Choice(ROLES))
-@tenant_option
 @server_options
 @click.pass_context
-def set_(ctx: click.Context, username: str, role: str, tenant: str | None) -> None:
+def set_(ctx: click.Context, username: str, role: str) -> None:
     """Make a user a member with that role. Example: llms members set ann developer --tenant acme."""
     path = f"{_MEMBERS}/{segment(username)}"
-    call = Call("PUT", path, body={"role": role}, headers=acting_in(tenant), is_repeatable=True)
+    call = Call("PUT", path, body={"role": role}, is_repeatable=True)
     with here(ctx).connect() as connection:
         made = connection.send(call)
     told(ctx, made, f"{username} is {role}.")
@@ -58,12 +56,11 @@ def set_(ctx: click.Context, username: str, role: str, tenant: str | None) -> No
 
 @members.command(short_help="Take a user out of the tenant.")
 @click.argument("username")
-@tenant_option
 @server_options
 @click.pass_context
-def remove(ctx: click.Context, username: str, tenant: str | None) -> None:
+def remove(ctx: click.Context, username: str) -> None:
     """Take a user out; the API keys there are revoked. Example: llms members remove ann --tenant acme."""
-    _delete(ctx, f"{_MEMBERS}/{segment(username)}", username, tenant)
+    _delete(ctx, f"{_MEMBERS}/{segment(username)}", username)
 
 
 @click.group("service-accounts")
@@ -72,13 +69,12 @@ def service_accounts() -> None:
 
 
 @service_accounts.command("list", short_help="List service accounts.")
-@tenant_option
 @server_options
 @click.pass_context
-def list_services(ctx: click.Context, tenant: str | None) -> None:
+def list_services(ctx: click.Context) -> None:
     """List the tenant's service accounts. Example: llms service-accounts list."""
     with here(ctx).connect() as connection:
-        items = listed(connection, _SERVICES, tenant)
+        items = listed(connection, _SERVICES)
     if here(ctx).is_json:
         show_json({"items": items})
     elif items:
@@ -91,28 +87,26 @@ def list_services(ctx: click.Context, tenant: str | None) -> None:
 @service_accounts.command("add", short_help="Add a service account.")
 @click.argument("name")
 @click.option("--role", type=click.Choice(ROLES), default="developer", show_default=True)
-@tenant_option
 @server_options
 @click.pass_context
-def add_service(ctx: click.Context, name: str, role: str, tenant: str | None) -> None:
+def add_service(ctx: click.Context, name: str, role: str) -> None:
     """Add an account for a program; make an API key for it next. Example: llms service-accounts add ci."""
     body: dict[str, Any] = {"name": name, "role": role}
     with here(ctx).connect() as connection:
-        made = connection.send(Call("POST", _SERVICES, body=body, headers=acting_in(tenant)))
+        made = connection.send(Call("POST", _SERVICES, body=body))
     told(ctx, made, f"Service account {name} is there; its username is {made['username']}.")
 
 
 @service_accounts.command("remove", short_help="Delete a service account with its API keys.")
 @click.argument("name")
-@tenant_option
 @server_options
 @click.pass_context
-def remove_service(ctx: click.Context, name: str, tenant: str | None) -> None:
+def remove_service(ctx: click.Context, name: str) -> None:
     """Delete a service account with its API keys. Example: llms service-accounts remove ci."""
-    _delete(ctx, f"{_SERVICES}/{segment(name)}", name, tenant)
+    _delete(ctx, f"{_SERVICES}/{segment(name)}", name)
 
 
-def _delete(ctx: click.Context, path: str, name: str, tenant: str | None) -> None:
+def _delete(ctx: click.Context, path: str, name: str) -> None:
     with here(ctx).connect() as connection:
-        connection.send(Call("DELETE", path, headers=acting_in(tenant)))
+        connection.send(Call("DELETE", path))
     told(ctx, {"removed": name}, f"{name} is removed.")

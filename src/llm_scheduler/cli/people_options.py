@@ -12,8 +12,6 @@ from llm_scheduler.cli.listing import PAGE
 from llm_scheduler.cli.screen import say, show_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     from llm_scheduler.cli.connection import Connection
 
 ROLES: Final = ("owner", "developer", "viewer")
@@ -42,22 +40,12 @@ def bound(value: int | str) -> int | None:
     return None if isinstance(value, str) else value
 
 
-def tenant_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    """`--tenant NAME`: act there."""
-    return click.option("--tenant", metavar="NAME", help="Act in this tenant; else in that of the key.")(command)
-
-
-def acting_in(tenant: str | None) -> Mapping[str, str]:
-    """Headers of a request."""
-    return {} if tenant is None else {"X-Tenant": tenant}
-
-
-def listed(connection: Connection, path: str, tenant: str | None = None, **where: Any) -> list[dict[str, Any]]:
+def listed(connection: Connection, path: str, **where: Any) -> list[dict[str, Any]]:
     """Every item of a list, of all its pages."""
     items: list[dict[str, Any]] = []
     params: dict[str, Any] = {"limit": PAGE, **{name: value for name, value in where.items() if value is not None}}
     while True:
-        found = connection.send(Call("GET", path, params, headers=acting_in(tenant), is_repeatable=True))
+        found = connection.send(Call("GET", path, params, is_repeatable=True))
         items += found["items"]
         if found["next_cursor"] is None:
             return items
