@@ -135,7 +135,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
     body: type[BaseModel] | None = None,
     query: type[BaseModel] | None = None,
     headers: Sequence[str] = (),
-    media: str | None = None,
+    media: str | tuple[str, ...] = (),
     needs_body: bool = True,
     is_open: bool = False,
 ) -> dict[str, Any]:
@@ -149,7 +149,7 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
         body: what is taken.
         query: parameters that are taken.
         headers: names among those known here.
-        media: of the first answer, when it is not JSON.
+        media: of the first answer, when it is not JSON; one or several.
         needs_body: whether a request without a body is refused.
         is_open: no key is asked for.
     """
@@ -184,12 +184,13 @@ def path_parameters(path: str) -> list[dict[str, Any]]:
     ]
 
 
-def _described(status: int, answer: type[BaseModel] | UnionType | str, media: str | None) -> dict[str, Any]:
+def _described(status: int, answer: type[BaseModel] | UnionType | str, media: str | tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(answer, str):
         return {"description": TITLES[status], "model": answer}
-    content: dict[str, Any] = (
-        {media: {"schema": {"type": "object" if media.endswith("json") else "string"}}} if media else {}
-    )
+    content: dict[str, Any] = {
+        one: {"schema": {"type": "object" if one.endswith("json") else "string"}}
+        for one in ((media,) if isinstance(media, str) else media)
+    }
     return {"description": answer} | ({"content": content} if content else {})
 
 

@@ -63,7 +63,7 @@ async def list_audit(request: Request) -> Answer:
         "Export the audit log",
         query=AuditExportQuery,
         answers={200: "Lines."},
-        media=_NDJSON,
+        media=(_NDJSON, "text/csv"),
         problems=(404, 503),
     ),
 )
