@@ -55,7 +55,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("lighthouse", help="its program")
     lighthouse = parser.parse_args().lighthouse
-    assert BUILT.exists(), "the dashboard is not built: make web"
+    if not BUILT.exists():
+        parser.error("the dashboard is not built: make web")
     port, is_good = free_port(), True
     with (
         tempfile.TemporaryDirectory(prefix="llms-lighthouse-", ignore_cleanup_errors=True) as name,

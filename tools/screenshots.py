@@ -9,12 +9,14 @@ Starts a server of its own with the traffic of `llms demo`, and needs Debian's C
 from __future__ import annotations
 
 import argparse
+import contextlib
 import tempfile
 import threading
 from pathlib import Path
 from random import Random
 from typing import TYPE_CHECKING, Final
 
+from playwright.sync_api import Error, expect
 from tests.live import KEY, Server, server, wait_until
 from tests.rig.browser import BUILT, EVERY_LOOK, Look, Visitor, chromium, visitor
 
@@ -36,7 +38,7 @@ CHOSEN: Final = {
     "overview-light": ("overview", Look("en", "light", 1280)),
     "overview-dark": ("overview", Look("en", "dark", 1280)),
     "tasks": ("tasks", Look("en", "light", 1280)),
-    "task": ("task-attempts", Look("en", "light", 1280)),
+    "task": ("task-failed", Look("en", "light", 1280)),
     "models": ("models", Look("en", "dark", 1280)),
     "playground": ("playground-answer", Look("en", "light", 1280)),
     "overview-zh": ("overview", Look("zh", "light", 1280)),
@@ -45,14 +47,18 @@ CHOSEN: Final = {
 }
 
 
+OUTSIDE: Final = frozenset({"sign-in", "setup"})
+
+
 class Traffic:
     """Mixed tasks every second, as `llms demo` sends them."""
 
     def __init__(self, running: Server) -> None:
-        self._running, self._random, self._ends = running, Random(42), threading.Event()
+        self._running, self._random, self._ends = running, Random(42), threading.Event()  # noqa: S311 - sample traffic
         self._thread = threading.Thread(target=self._drive, daemon=True)
 
     def start(self) -> None:
+        """Add the models, their prices and a budget, and begin."""
         for model in MODELS:
             self._running.call("POST", "/api/v1/models", model)
         for model, price in PRICES.items():
@@ -67,6 +73,7 @@ class Traffic:
             self._running.bulk(tasks(self._random, RATE))
 
     def stop(self) -> None:
+        """Send no more."""
         self._ends.set()
         self._thread.join()
 
@@ -83,7 +90,7 @@ def views(running: Server) -> dict[str, str]:
         "tasks-none": "/tasks?q=nothing-like-it",
         "tasks-peek": f"/tasks?peek={done}",
         "task": f"/tasks/{done}",
-        "task-attempts": f"/tasks/{failed}?tab=attempts",
+        "task-failed": f"/tasks/{failed}",
         "task-request": f"/tasks/{done}?tab=request",
         "task-response": f"/tasks/{done}?tab=response",
         "task-logs": f"/tasks/{failed}?tab=logs",
@@ -106,36 +113,64 @@ def answered(who: Visitor) -> None:
     """The playground with an answer in it."""
     who.open("/playground")
     who.button("playground:sample").first.click()
-    wait_until("the model has answered", lambda: who.page.get_by_text("#").count() or True)
-    who.page.wait_for_timeout(3_000)
+    expect(who.page.get_by_role("log").get_by_role("link").last).to_be_visible()
 
 
 EXTRAS: Final[dict[str, Callable[[Visitor], None]]] = {"playground-answer": answered}
 
 
-def shoot(browser: Browser, running: Server, look: Look, paths: dict[str, str], target: Callable[[str], Path]) -> None:
-    """Take the views of one look."""
-    outside = {"sign-in", "setup"}
-    for name, path in [*paths.items(), *((name, "") for name in EXTRAS)]:
-        with visitor(browser, str(running.http.base_url).rstrip("/"), look) as who:
-            if name not in outside:
+def shoot(browser: Browser, running: Server, look: Look, folder: Path, chosen: set[str] | None = None) -> None:
+    """Take the views of one look, or the chosen ones, and print what is wrong with them."""
+    url = str(running.http.base_url).rstrip("/")
+    paths = views(running)
+    for name in (*paths, *EXTRAS):
+        if chosen is not None and name not in chosen:
+            continue
+        with visitor(browser, url, look) as who:
+            if name not in OUTSIDE:
                 who.sign_in_by_key(KEY)
             if name in EXTRAS:
                 EXTRAS[name](who)
             else:
-                who.open(path)
-            who.page.wait_for_timeout(SETTLE_MS)
-            who.page.screenshot(path=target(name), animations="disabled")
+                who.open(paths[name])
+            settle(who)
+            who.page.screenshot(path=folder / f"{name}-{look}.png", animations="disabled")
             for fault in (*who.watch.faults, *who.raw_keys(), *who.too_wide()):
                 print(f"{look} {name}: {fault}")
 
 
+def settle(who: Visitor) -> None:
+    """Wait until everything is loaded and drawn; a view that never rests is taken as it is."""
+    with contextlib.suppress(Error):
+        who.page.wait_for_load_state("networkidle", timeout=5_000)
+    with contextlib.suppress(AssertionError):
+        expect(who.page.locator(".ant-skeleton")).to_have_count(0, timeout=5_000)
+    who.page.wait_for_timeout(SETTLE_MS)
+
+
+def keep_chosen(folder: Path) -> None:
+    """Put the README's few where it looks for them.
+
+    Raises:
+        ValueError: one is too large.
+    """
+    DOCS.mkdir(parents=True, exist_ok=True)
+    for name, (view, look) in CHOSEN.items():
+        taken = (folder / f"{view}-{look}.png").read_bytes()
+        if len(taken) > MOST_KB * 1024:
+            raise ValueError(f"{name} is over {MOST_KB} KB")
+        (DOCS / f"{name}.png").write_bytes(taken)
+
+
 def main() -> None:
+    """Read the command line and take the pictures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="one look, such as zh-dark-390")
+    parser.add_argument("--docs", action="store_true", help="take the README's pictures, and only these")
     args = parser.parse_args()
-    assert BUILT.exists(), "the dashboard is not built: make web"
+    if not BUILT.exists():
+        parser.error("the dashboard is not built: make web")
     args.folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="llms-pictures-") as folder, server(Path(folder)) as running:
         traffic = Traffic(running)
@@ -145,16 +180,13 @@ def main() -> None:
             threading.Event().wait(WARM_S)
             with chromium() as browser:
                 for look in EVERY_LOOK:
+                    chosen = {view for view, of in CHOSEN.values() if of == look} if args.docs else None
                     if args.only in (None, str(look)):
-                        shoot(
-                            browser,
-                            running,
-                            look,
-                            views(running),
-                            lambda name, look=look: args.folder / f"{name}-{look}.png",
-                        )
+                        shoot(browser, running, look, args.folder, chosen)
         finally:
             traffic.stop()
+    if args.docs:
+        keep_chosen(args.folder)
 
 
 if __name__ == "__main__":

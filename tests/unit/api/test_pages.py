@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from llm_scheduler.api.server import Api
 
 HTML = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
-INDEX = (
-    '<!doctype html><html><head><base href="/" /></head>'
-    '<body><script src="./assets/app-1a2b.js"></script></body></html>'
-)
+HEAD = '<!doctype html><html><head><base href="/" /></head>'
+INDEX = f'{HEAD}<body><script src="./assets/app-1a2b.js"></script></body></html>'
 SCRIPT = "console.log('tasks');" * 200
 SECRET = "nothing of the folder above"
 
