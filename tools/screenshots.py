@@ -54,7 +54,7 @@ class Traffic:
     """Mixed tasks every second, as `llms demo` sends them."""
 
     def __init__(self, running: Server) -> None:
-        self._running, self._random, self._ends = running, Random(42), threading.Event()  # noqa: S311 - sample traffic
+        self._running, self._random, self._ends = running, Random(42), threading.Event()
         self._thread = threading.Thread(target=self._drive, daemon=True)
 
     def start(self) -> None:

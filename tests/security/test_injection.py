@@ -25,6 +25,8 @@ PAGES = {"/docs", "/"}
 WITNESS = Path("/tmp/llms-attack")  # noqa: S108 - what a payload would make
 LOGIN, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/logout"
 PASSWORD = "four words of nobody's own"
+# Its tasks alone: others hold payloads as their text.
+SENTINEL = {"model": "sentinel"}
 
 
 class Target:
