@@ -49,7 +49,7 @@ export function Account({ hasChoices }: { hasChoices: boolean }) {
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: me ? [`tenant:${me.tenant}`] : [] }}>
       <Button type="text" icon={<UserOutlined />} aria-label={t('account.label')}>
-        {!hasChoices && <>{nameOf(me)} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant}</span>}</>}
+        {!hasChoices && <>{nameOf(me) || (me ? t('account.byKey') : '')} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant}</span>}</>}
       </Button>
     </Dropdown>
   );

@@ -127,15 +127,15 @@ export default function Keys() {
               rowKey="id"
               dataSource={keys}
               pagination={false}
-              scroll={{ x: 900 }}
+              scroll={{ x: isAll ? 920 : 800 }}
               expandable={{ expandedRowRender: (key) => <Details shown={key} />, expandRowByClick: false }}
               columns={[
                 { title: t('keys.name'), render: (_, { name, prefix }) => <div style={{ minWidth: 160 }}><strong>{name}</strong><br /><Typography.Text type="secondary" className="mono">{prefix}…</Typography.Text></div> },
                 ...(isAll ? [{ title: t('keys.user'), width: 140, ellipsis: true, dataIndex: 'user' }] : []),
-                { title: t('keys.state'), width: 100, render: (_, { state }) => <Tag color={STATE_COLOR[state]}>{t(`keys.states.${state}`)}</Tag> },
-                { title: t('keys.scopes'), width: 190, render: (_, { scopes }) => <Space wrap size={4}>{scopes.slice(0, 2).map((one) => <Tag key={one} className="mono" style={{ marginInlineEnd: 0 }}>{one}</Tag>)}{scopes.length > 2 && <Typography.Text type="secondary">+{scopes.length - 2}</Typography.Text>}</Space> },
-                { title: t('keys.lastUsed'), width: 130, render: (_, { last_used_at }) => last_used_at ? <Moment at={last_used_at} isRelative /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
-                { title: t('keys.expires'), width: 150, render: (_, { expires_at }) => expires_at ? <Moment at={expires_at} /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
+                { title: t('keys.state'), width: 90, render: (_, { state }) => <Tag color={STATE_COLOR[state]}>{t(`keys.states.${state}`)}</Tag> },
+                { title: t('keys.scopes'), width: 170, render: (_, { scopes }) => <Space wrap size={4}>{scopes.slice(0, 2).map((one) => <Tag key={one} className="mono" style={{ marginInlineEnd: 0 }}>{one}</Tag>)}{scopes.length > 2 && <Typography.Text type="secondary">+{scopes.length - 2}</Typography.Text>}</Space> },
+                { title: t('keys.lastUsed'), width: 110, render: (_, { last_used_at }) => last_used_at ? <Moment at={last_used_at} isRelative /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
+                { title: t('keys.expires'), width: 140, render: (_, { expires_at }) => expires_at ? <Moment at={expires_at} /> : <Typography.Text type="secondary">{words('time.never')}</Typography.Text> },
                 {
                   title: <span className="visually-hidden">{t('actions')}</span>,
                   fixed: 'end' as const,

@@ -79,12 +79,11 @@ export default function Secrets() {
               rowKey="key_id"
               dataSource={keys}
               pagination={false}
-              scroll={{ x: 480 }}
               locale={{ emptyText: <EmptyState title={t('secrets.none')} /> }}
               columns={[
                 { title: t('secrets.key'), render: (_, { key_id }) => <span className="mono">{key_id}</span> },
-                { title: t('secrets.state'), width: 200, render: (_, { state }) => <Tag color={COLOR[state]}>{t(`secrets.states.${state}`)}</Tag> },
-                { title: t('secrets.sealed'), width: 140, align: 'right', className: 'num', render: (_, { secrets }) => format.number(secrets) },
+                { title: t('secrets.state'), width: 130, render: (_, { state }) => <Tag color={COLOR[state]}>{t(`secrets.states.${state}`)}</Tag> },
+                { title: t('secrets.sealed'), width: 110, align: 'right', className: 'num', render: (_, { secrets }) => format.number(secrets) },
               ]}
             />
           )}

@@ -55,7 +55,7 @@ export function Sessions() {
                 render: (_, { agent, is_current }) => (
                   <Space wrap size={4}>
                     <Tooltip title={agent}><span>{agentOf(agent) || t('sessions.unknown')}</span></Tooltip>
-                    {is_current && <Tag color="green">{t('sessions.current')}</Tag>}
+                    {is_current && <Tag color="success">{t('sessions.current')}</Tag>}
                   </Space>
                 ),
               },

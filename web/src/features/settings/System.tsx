@@ -80,12 +80,20 @@ function Settings() {
             rowKey="name"
             dataSource={byWeight(items).filter(({ name, variable, meaning, source }) => (!isOnlySet || source !== 'default') && `${name} ${variable} ${meaning}`.toLowerCase().includes(wanted))}
             pagination={{ pageSize: 20, size: 'small', hideOnSinglePage: true, showSizeChanger: false }}
-            scroll={{ x: 640 }}
+            tableLayout="fixed"
             locale={{ emptyText: <EmptyState title={t('system.noneFound')} /> }}
             columns={[
-              { title: t('system.setting'), render: (_, { variable, meaning }) => <div><span className="mono">{variable}</span><br /><Typography.Text type="secondary" lang="en" style={{ fontSize: 12 }}>{meaning}</Typography.Text></div> },
-              { title: t('system.value'), width: 210, render: (_, setting) => <span className="mono" style={{ overflowWrap: 'anywhere' }}>{shownValue(setting)}</span> },
-              { title: t('system.source'), width: 160, render: (_, { source }) => source === 'default' ? <Typography.Text type="secondary">{t('system.default')}</Typography.Text> : <Tag color="blue" style={{ whiteSpace: 'normal', overflowWrap: 'anywhere' }}>{source === 'command line' ? t('system.commandLine') : source}</Tag> },
+              { title: t('system.setting'), render: (_, { variable, meaning }) => <div style={{ overflowWrap: 'anywhere' }}><span className="mono">{variable}</span><br /><Typography.Text type="secondary" lang="en" style={{ fontSize: 12 }}>{meaning}</Typography.Text></div> },
+              {
+                title: t('system.value'),
+                width: '38%',
+                render: (_, setting) => (
+                  <div style={{ overflowWrap: 'anywhere' }}>
+                    <span className="mono">{shownValue(setting)}</span>
+                    {setting.source !== 'default' && <div><Tag color="blue" style={{ whiteSpace: 'normal' }}>{t('system.source', { source: setting.source === 'command line' ? t('system.commandLine') : setting.source })}</Tag></div>}
+                  </div>
+                ),
+              },
             ]}
           />
         )}

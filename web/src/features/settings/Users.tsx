@@ -30,7 +30,7 @@ function Memberships({ user }: { user: UserShown }) {
         <Space key={tenant} wrap>
           <Tag style={{ marginInlineEnd: 0 }}>{tenant}</Tag>
           <RoleSelect label={`${t('members.role')}: ${user.username}, ${tenant}`} value={now} onChange={(as) => set.mutate({ tenant, as })} />
-          <Button size="small" type="text" danger aria-label={`${words('action.remove')} ${user.username}, ${tenant}`} onClick={() => remove.mutate(tenant)}>{words('action.remove')}</Button>
+          <Button size="small" type="text" aria-label={`${words('action.remove')} ${user.username}, ${tenant}`} onClick={() => remove.mutate(tenant)}>{words('action.remove')}</Button>
         </Space>
       ))}
       {user.kind === 'person' && free.length > 0 && (
@@ -51,7 +51,7 @@ function Details({ user }: { user: UserShown }) {
       rows={[
         [t('users.memberships'), <Memberships key="m" user={user} />],
         [t('profile.email'), user.email ?? '–'],
-        [t('users.ways'), <Space key="w" wrap size={4}>{user.has_password && <Tag>{t('users.hasPassword')}</Tag>}{user.has_second_factor && <Tag color="green">{t('users.hasFactor')}</Tag>}{user.must_change_password && <Tag color="gold">{t('users.mustChange')}</Tag>}{!user.has_password && <Tag>{t(user.kind === 'service' ? 'users.byKeys' : 'users.elsewhere')}</Tag>}</Space>],
+        [t('users.ways'), <Space key="w" wrap size={4}>{user.has_password && <Tag>{t('users.hasPassword')}</Tag>}{user.has_second_factor && <Tag color="success">{t('users.hasFactor')}</Tag>}{user.must_change_password && <Tag color="gold">{t('users.mustChange')}</Tag>}{!user.has_password && <Tag>{t(user.kind === 'service' ? 'users.byKeys' : 'users.elsewhere')}</Tag>}</Space>],
         [t('users.since'), <Moment key="s" at={user.created_at} />],
       ]}
     />
