@@ -48,6 +48,8 @@ def test_everything_works_under_a_prefix(browser: Browser, tmp_path: Path, prefi
         who.sign_in("admin", PASSWORD)
         expect(who.heading("Overview")).to_be_visible()
         assert who.page.url == f"{url}/"
+        who.page.reload()
+        expect(who.heading("Overview")).to_be_visible()
 
         who.go("playground")
         assert who.page.url == f"{url}/playground"

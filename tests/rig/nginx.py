@@ -35,7 +35,7 @@ http {{
       proxy_pass http://api{to};
       proxy_http_version 1.1;
       proxy_set_header Connection "";
-      proxy_set_header Host $host;
+      proxy_set_header Host $http_host;
       # Events must reach the reader when they happen, and a bulk body the server while it is sent.
       proxy_buffering off;
       proxy_request_buffering off;

@@ -55,5 +55,6 @@ export const makeRouter = () => createBrowserRouter(
       ],
     },
   ],
-  { basename: basename || '/' },
+  // With its slash at the end: proxies need not know the prefix without one.
+  { basename: `${basename}/` },
 );

@@ -29,7 +29,7 @@ export function useColumns(shown: readonly ColumnName[]): TableColumnType<TaskSh
       status: { width: 104, render: (_, { status }) => <StatusTag status={status} /> },
       model: { width: 140, ellipsis: true, render: (_, { model }) => model },
       type: { width: 100, ellipsis: true, render: (_, { type }) => type },
-      priority: { width: 74, render: (_, { priority }) => <Priority value={priority} /> },
+      priority: { width: 88, render: (_, { priority }) => <Priority value={priority} /> },
       attempt: { width: 96, ...right, render: (_, { attempt, failures }) => (failures ? <Typography.Text type="warning">{attempt}</Typography.Text> : attempt) },
       wait: { width: 84, ...right, render: (_, task) => duration(waitedMs(task)) },
       ran: { width: 84, ...right, render: (_, task) => duration(ranMs(task)) },
