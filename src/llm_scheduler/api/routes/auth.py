@@ -142,7 +142,8 @@ async def logout(request: Request) -> Answer | Nothing:
     token = body.refresh_token or proven_cookie(request, parts.public_url)
     if token is not None:
         await parts.sign_in.logout(token, device_of(request))
-    return Nothing(dropped_cookies(secure=is_secure(request, parts.public_url)))
+    root = caller_of(request).parts.root_path
+    return Nothing(dropped_cookies(root, secure=is_secure(request, parts.public_url)))
 
 
 @router.post(
