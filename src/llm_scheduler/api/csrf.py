@@ -43,17 +43,17 @@ def cookie(  # noqa: PLR0913 - a cookie's attributes
     return b"set-cookie", "; ".join(parts).encode("latin-1")
 
 
-def sign_in_cookies(refresh: str, csrf: str, max_age_s: int, *, secure: bool) -> tuple[Header, Header]:
-    """Both cookies of a sign-in."""
+def sign_in_cookies(refresh: str, csrf: str, max_age_s: int, root: str, *, secure: bool) -> tuple[Header, Header]:
+    """Both cookies of a sign-in. `root` is the prefix under which the browser sees this server."""
     return (
-        cookie(REFRESH_COOKIE, refresh, AUTH_PATH, max_age_s, secure=secure, hidden=True),
-        cookie(CSRF_COOKIE, csrf, "/", max_age_s, secure=secure, hidden=False),
+        cookie(REFRESH_COOKIE, refresh, root + AUTH_PATH, max_age_s, secure=secure, hidden=True),
+        cookie(CSRF_COOKIE, csrf, root or "/", max_age_s, secure=secure, hidden=False),
     )
 
 
-def dropped_cookies(*, secure: bool) -> tuple[Header, Header]:
+def dropped_cookies(root: str, *, secure: bool) -> tuple[Header, Header]:
     """What makes a browser forget them."""
-    return sign_in_cookies("", "", 0, secure=secure)
+    return sign_in_cookies("", "", 0, root, secure=secure)
 
 
 def check_origin(request: Request, public_url: str | None) -> bool:

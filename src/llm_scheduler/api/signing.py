@@ -87,4 +87,6 @@ def signed_in(request: Request, signed: SignedIn, *, in_cookie: bool, status: in
         return Answer(status, body)
     max_age_s = max(0, (signed.expires_at - now) // 1000)
     secure = is_secure(request, parts.public_url)
-    return Answer(status, body, sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, secure=secure))
+    root = caller_of(request).parts.root_path
+    cookies = sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, root, secure=secure)
+    return Answer(status, body, cookies)

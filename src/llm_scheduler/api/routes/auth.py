@@ -151,7 +151,7 @@ async def logout(request: Request) -> Answer | Nothing:
         user = caller.parts.access.directory.user(ended.user_id)
         caller.audit(target="" if user is None else user.username, actor=user)
         caller.audit_tenant(ended.tenant_id)
-    return Nothing(dropped_cookies(secure=is_secure(request, parts.public_url)))
+    return Nothing(dropped_cookies(caller.parts.root_path, secure=is_secure(request, parts.public_url)))
 
 
 @router.post(

@@ -89,7 +89,8 @@ async def callback(request: Request) -> Answer:
     note_signed_in(request, signed)
     secure = is_secure(request, signing_of(request).public_url)
     max_age_s = max(0, (signed.expires_at - caller_of(request).parts.clock.now()) // 1000)
-    cookies = sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, secure=secure)
+    root = caller_of(request).parts.root_path
+    cookies = sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, root, secure=secure)
     return _redirect(target, _errand_cookie(request, "", 0), *cookies)
 
 
@@ -103,7 +104,8 @@ def _provider(request: Request) -> tuple[ProviderSignIn, str]:
 def _errand_cookie(request: Request, value: str, max_age_s: int) -> tuple[bytes, bytes]:
     secure = is_secure(request, signing_of(request).public_url)
     # Lax: it is the provider's page that leads back here.
-    return cookie(_ERRAND_COOKIE, value, _PATH, max_age_s, secure=secure, hidden=True, lax=True)
+    path = caller_of(request).parts.root_path + _PATH
+    return cookie(_ERRAND_COOKIE, value, path, max_age_s, secure=secure, hidden=True, lax=True)
 
 
 def _redirect(url: str, *headers: tuple[bytes, bytes]) -> Answer:
