@@ -21,7 +21,7 @@ from bench import rig, scenarios
 from bench.scenarios import BY_NAME, PURE, SCENARIOS, SEEDS, WHOLE, Scenario
 from llm_scheduler.app.simulating import scene
 from llm_scheduler.domain.placement import ShareRule
-from llm_scheduler.scheduling.eta import Ahead, ArrivalLoad, expected_wait
+from llm_scheduler.scheduling.eta import Ahead, ArrivalLoad, expected_wait, first_end_ms
 from llm_scheduler.simulation.load import Request, ordered, priority_class
 from llm_scheduler.simulation.run import Arrival, replay
 from llm_scheduler.simulation.setting import Estimate, Setting
@@ -209,8 +209,10 @@ async def eta_errors(load: Load, setting: Setting) -> list[float]:
         costs, band = arrival.depth.cost_by_band, entry.placement.band
         earlier_ms = sum(cost for number, cost in costs if number < band)
         band_ms = sum(cost for number, cost in costs if number == band)
-        rule = ShareRule.HEAD_ORDER
-        expected[arrival.number] = expected_wait(Ahead(earlier_ms, band_ms, band_ms), share, rule).likely_s
+        depth, slots = arrival.depth, setting.workers
+        next_ms = first_end_ms(arrival.service_s, depth.running) if slots and depth.running >= slots else 0.0
+        ahead = Ahead(earlier_ms, band_ms, band_ms, next_ms)
+        expected[arrival.number] = expected_wait(ahead, share, ShareRule.HEAD_ORDER).likely_s
         arriving.note(entry.placement.band, entry.placement.cost, now_s)
 
     run = await replay(load, setting, scene, watch)

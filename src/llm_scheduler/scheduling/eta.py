@@ -49,6 +49,14 @@ class Wait(NamedTuple):
     latest_s: float
 
 
+def first_end_ms(service_s: float, running: int) -> float:
+    """Milliseconds until the first of the running calls ends, where all slots are taken.
+
+    They are at evenly spread places of their way: the first of n ends after an n-th of one, in the mean.
+    """
+    return service_s * 1000 / (max(1, running) + 1)
+
+
 def expected_wait(
     ahead: Ahead, higher_load: float, share_rule: ShareRule, starve_after_s: float | None = None, waited_s: float = 0.0
 ) -> Wait:

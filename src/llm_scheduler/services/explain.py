@@ -12,7 +12,7 @@ from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.domain.task import WaitingTask
 from llm_scheduler.domain.tenant import TenantState
-from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait
+from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait, first_end_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -173,8 +173,7 @@ class Explaining:
         holds = [*state.holds, *_gate_holds(state)]
         waits = [float(one.wait_ms) for one in holds if one.wait_ms is not None]
         if any(one.reason == "concurrency" for one in holds) and depth is not None:
-            # Calls are at evenly spread places of their way: the first of n ends after an n-th of one, in the mean.
-            waits.append(self._service_s(model.id) * 1000 / (max(1, depth.running) + 1))
+            waits.append(first_end_ms(self._service_s(model.id), depth.running))
         return max(waits, default=0.0)
 
     def _state_reasons(self, model: Model, state: LaneState, now: Millis) -> list[Reason]:

@@ -48,6 +48,8 @@ class Arrival(NamedTuple):
     at_s: float
     entry: Entry
     depth: LaneDepth
+    service_s: float
+    """A call's mean, as far as it is known by then."""
 
 
 class SceneFactory(Protocol):
@@ -169,7 +171,8 @@ class _Replay:
     async def _watched(self, task: WaitingTask, watch: Callable[[Arrival], None]) -> None:
         (entry,) = await self._catalogue.placed([task])
         (depth,) = await self._broker.depths()
-        watch(Arrival(task.task_id - 1, self._clock.monotonic_s(), entry, depth))
+        service_s = self._expecting.mean_service_s(entry.lane)
+        watch(Arrival(task.task_id - 1, self._clock.monotonic_s(), entry, depth, service_s))
         await self._broker.enqueue([entry])
 
     async def _claim(self) -> int | None:
