@@ -99,7 +99,7 @@ def everywhere(who: Visitor, seen: Seen) -> None:
         expect(who.dialog()).to_be_visible()
         seen(name)
         away(who)
-    account = who.page.get_by_role("button", name=who.words("account.label"), exact=True)
+    account = who.page.get_by_role("button", name=re.compile("^" + re.escape(who.words("account.label")) + ":"))
     refresh = who.page.get_by_role("button", name=re.compile("^" + re.escape(who.words("refresh.label")) + ":"))
     for name, opener in {"account": account, "refresh": refresh}.items():
         menu_of(who, opener, seen, name)

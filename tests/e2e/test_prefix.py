@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -27,16 +28,16 @@ both_ways = pytest.mark.parametrize("is_stripping", [True, False], ids=["strippi
 
 
 @contextmanager
-def shown_under(prefix: str, folder: Path, *, is_stripping: bool, **settings: str) -> Iterator[str]:
-    """The address at which nginx shows a server."""
-    running = Server(folder / "data", root_path=prefix, admin_password=PASSWORD, **settings)
+def shown_under(prefix: str, folder: Path, *, is_stripping: bool, **settings: str) -> Iterator[tuple[str, Server]]:
+    """The address at which nginx shows a server, and the server."""
+    running = Server(folder / "data", root_path=prefix, **settings)
     proxy = Nginx(folder / "nginx", [running.port], prefix, is_stripping=is_stripping)
-    running._settings["public_url"] = proxy.url + prefix
+    running._settings["public_url"] = proxy.url
     try:
         running.start()
         running.add_model("slow", config={"delay_ms": 300, "tokens_per_s": 20, "chunks": 10})
         proxy.start()
-        yield proxy.url + prefix
+        yield proxy.url + prefix, running
     finally:
         proxy.close()
         running.close()
@@ -58,16 +59,21 @@ def provider(tmp_path: Path) -> Iterator[OidcProvider]:
 @both_ways
 @pytest.mark.parametrize("prefix", [PREFIX, pytest.param("/tools/llm", marks=pytest.mark.nightly)])
 def test_everything_works_under_a_prefix(browser: Browser, tmp_path: Path, prefix: str, is_stripping: bool) -> None:
-    """Page, files, API, sign-in with its cookies, a reload deep inside, and an answer that streams."""
+    """The printed link, page, files, API, cookies of the sign-in, a reload deep inside, and an answer that streams."""
     with (
-        shown_under(prefix, tmp_path, is_stripping=is_stripping) as url,
+        shown_under(prefix, tmp_path, is_stripping=is_stripping) as (url, running),
         visitor(browser, url, Look()) as who,
     ):
         asked: list[str] = []
         who.page.on("request", lambda request: asked.append(request.url))
-        who.sign_in("admin", PASSWORD)
+        link = re.search(rf"{re.escape(url)}/setup#token=\S+", running.log)
+        assert link is not None, running.log
+        who.page.goto(link[0])
+        who.field("access:setup.password").fill(PASSWORD)
+        who.field("access:setup.again").fill(PASSWORD)
+        who.button("access:setup.make").click()
         expect(who.heading("Overview")).to_be_visible()
-        assert who.page.url == f"{url}/"
+        assert who.page.url.startswith(f"{url}/?")
         who.page.reload()
         expect(who.heading("Overview")).to_be_visible()
 
@@ -101,11 +107,11 @@ def test_a_sign_in_elsewhere_leads_back_to_where_it_began(
         "oidc_role_map": '{"staff": "default:viewer"}',
     }
     with (
-        shown_under(PREFIX, tmp_path, is_stripping=is_stripping, **settings) as url,
+        shown_under(PREFIX, tmp_path, is_stripping=is_stripping, **settings) as (url, _),
         visitor(browser, url, Look()) as who,
     ):
         # The provider's page asks for a style sheet in the Internet.
-        who.page.route("https://**", lambda route: route.fulfill(content_type="text/css", body=""))
+        who.page.route(re.compile("^https://"), lambda route: route.fulfill(content_type="text/css", body=""))
         who.open("/tasks?status=failed")
         elsewhere = who.page.get_by_role("link", name=who.words("access:sso"))
         elsewhere.click()
@@ -128,7 +134,7 @@ def test_a_sign_in_elsewhere_leads_back_to_where_it_began(
 
 def test_the_prefix_alone_and_an_unknown_path_lead_somewhere(tmp_path: Path) -> None:
     """`/llm` without its slash is the proxy's to redirect; below it every path that no program asks for is the page."""
-    with shown_under("/llm", tmp_path, is_stripping=False) as url:
+    with shown_under("/llm", tmp_path, is_stripping=False) as (url, _):
         page = httpx2.get(f"{url}/tasks/1", headers={"Accept": "text/html"})
         health = httpx2.get(f"{url}/healthz")
 

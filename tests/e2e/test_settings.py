@@ -35,7 +35,6 @@ def test_a_key_is_made_shown_once_used_and_revoked(browser: Browser, running: Se
         running.wait_for(task["id"], "completed")
         with visitor(browser, url_of(running), look) as program:
             sign_in_by_typed_key(program, key)
-            program.go("tasks")
             expect(program.page.get_by_role("link", name=str(task["id"]), exact=True)).to_be_visible()
             program.check()
 
@@ -73,7 +72,7 @@ def submit(running: Server, key: str, model: str) -> Any:
     """As a program does."""
     order = {"model": model, "input": "Hi"}
     answer = httpx2.post(f"{url_of(running)}/api/v1/tasks", headers={"Authorization": f"Bearer {key}"}, json=order)
-    assert answer.status_code == 202, answer.text
+    assert answer.status_code == 201, answer.text
     return answer.json()
 
 
@@ -83,7 +82,7 @@ def sign_in_by_typed_key(who: Visitor, key: str) -> None:
     who.page.get_by_role("tab", name=who.words("access:byKey")).click()
     who.page.get_by_role("textbox", name=who.words("access:key"), exact=True).fill(key)
     who.button("access:keyUse").click()
-    expect(who.heading()).to_be_visible()
+    expect(who.heading(who.words("nav.tasks"))).to_be_visible()
 
 
 @every_look

@@ -203,7 +203,7 @@ class Visitor:
 
     def sees(self, key: str, **values: object) -> Locator:
         """Wait until these words are there, and give the first place where they are."""
-        found = self.page.get_by_text(self.words(key, **values), exact=True).first
+        found = self.page.get_by_text(self.words(key, **values), exact=True).filter(visible=True).first
         expect(found).to_be_visible()
         return found
 

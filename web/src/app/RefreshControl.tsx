@@ -61,7 +61,7 @@ export function RefreshControl() {
         >
           <Button aria-label={`${t('refresh.label')}: ${label}`} data-stale={isStale}>
             <span aria-hidden style={{ width: 8, height: 8, borderRadius: 4, background: color, opacity: isFetching ? 0.4 : 1 }} />
-            <span className="num">{isPaused ? '–' : `${everyS} s`}</span>
+            <span className="num">{isPaused ? '–' : t('unit.s', { n: String(everyS) })}</span>
           </Button>
         </Dropdown>
       </Tooltip>

@@ -113,7 +113,8 @@ def _provider(request: Request) -> tuple[ProviderSignIn, str]:
     parts = signing_of(request)
     if parts.provider is None or parts.public_url is None:
         raise Problem(404, "not_found", "No provider is configured (LLMS_OIDC_ISSUER); sign in with a password.")
-    return parts.provider, f"{parts.public_url}{_PATH}/callback"
+    root = caller_of(request).parts.root_path
+    return parts.provider, f"{parts.public_url}{root}{_PATH}/callback"
 
 
 def _errand_cookie(request: Request, value: str, max_age_s: int) -> tuple[bytes, bytes]:
