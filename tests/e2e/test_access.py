@@ -80,7 +80,8 @@ def test_no_view_has_a_serious_fault(browser: Browser, filled: Server, look: Loo
         for name, path in VIEWS.items():
             found[name] = looked_over(who, path)
 
-        assert [f"{name}: {fault}" for name, faults in found.items() for fault in faults] == []
+        told = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+        assert not told, "\n".join(told)
         assert who.watch.faults == []
 
 
@@ -105,7 +106,8 @@ def test_what_opens_over_a_page_has_no_serious_fault_either(browser: Browser, fi
         for opened in OPENERS:
             opened(who, look_over)
 
-        assert [f"{name}: {fault}" for name, faults in found.items() for fault in faults] == []
+        told = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+        assert not told, "\n".join(told)
         assert who.watch.faults == []
 
 
