@@ -1,4 +1,4 @@
-"""A cancel that reaches a call to Redis or to the database at any moment is heeded: else a loop outlives the stop of its process."""
+"""A cancel that reaches Redis or the database at any moment is heeded: else a loop outlives the stop of its process."""
 
 from __future__ import annotations
 
