@@ -50,6 +50,8 @@ CASES = ("g1", "g2", "g3", "g4")
 MANY = 4_000
 """Calls at once where only tokens are limited."""
 _TOKENS_A_BYTE = 1.3 / 4
+_PLAIN_TOKENS_A_BYTE = 1 / 4
+"""Of the estimate before its factor: what sorts calls by length of input, for those who predict their output."""
 _ENVELOPE = len(b'{"messages":[{"role":"user","content":""}]}')
 
 
@@ -83,12 +85,13 @@ async def installation(folder: Path) -> AsyncIterator[Installation]:
 class Draft:
     """A task as a caller words it; what is not said is None."""
 
-    def __init__(self, request: Request, speed: float) -> None:
+    def __init__(self, request: Request, speed: float, tokens_a_byte: float) -> None:
         word = f"svc={(request.service_s or 0.0) / speed:.6f} in={request.input_tokens} out={request.output_tokens} "
         # As long as its plain estimate says that it has the trace's input.
-        filler = "x" * max(0, math.floor(request.input_tokens / _TOKENS_A_BYTE) - _ENVELOPE - len(word))
+        filler = "x" * max(0, math.floor(request.input_tokens / tokens_a_byte) - _ENVELOPE - len(word))
         self.model, self.type, self.priority, self.max_retries = "m", "chat", request.priority, 0
         self.input = {"messages": [{"role": "user", "content": word + filler}]}
+        self.plain_tokens = (_ENVELOPE + len(word + filler)) // 4
 
     def __getattr__(self, name: str) -> None:
         return None
@@ -115,17 +118,23 @@ async def real(load: Load, setting: Setting, speed: float, base_url: str) -> tup
                     options=ModelOptions(strategy_options=dict(setting.options)),
                 )
             )
-            ids = await _submitted(made, load, speed)
+            ids = await _submitted(made, load, setting, speed)
             while made.broker.waiting() or await made.broker.slots():
                 await asyncio.sleep(0.05)
             return await _recorded(made, load, setting, ids, speed)
 
 
-async def _submitted(made: Installation, load: Load, speed: float) -> list[TaskId]:
+def drafts_of(load: Load, setting: Setting, speed: float) -> list[Draft]:
+    """Where tokens are limited, the input's estimate is the trace's; else what it is predicted by."""
+    tokens_a_byte = _PLAIN_TOKENS_A_BYTE if setting.tpm is None else _TOKENS_A_BYTE
+    return [Draft(one, speed, tokens_a_byte) for one in load.requests]
+
+
+async def _submitted(made: Installation, load: Load, setting: Setting, speed: float) -> list[TaskId]:
     """Each when it is due, as its tenant's."""
     names = sorted({one.tenant for one in load.requests})
     tenants = {name: TenantId(DEFAULT_TENANT + number) for number, name in enumerate(names)}
-    drafts = [Draft(one, speed) for one in load.requests]
+    drafts = drafts_of(load, setting, speed)
     submissions, loop = made.submissions, asyncio.get_running_loop()
     began, ids = loop.time(), list[TaskId]()
     while len(ids) < len(drafts):
@@ -164,6 +173,10 @@ async def _recorded(
 async def simulated(load: Load, setting: Setting, speed: float, estimate: Estimate) -> Measures:
     """The same at the same speed, in seconds of the trace."""
     fast = [one._replace(at_s=one.at_s / speed, service_s=(one.service_s or 0.0) / speed) for one in load.requests]
+    if setting.tpm is None:
+        # A request cannot be shorter than the words that tell the provider what to do.
+        drafts = drafts_of(load, setting, speed)
+        fast = [one._replace(input_tokens=draft.plain_tokens) for one, draft in zip(fast, drafts, strict=True)]
     limits = setting._replace(tpm=None if setting.tpm is None else setting.tpm * speed, estimate=estimate)
     run = await replay(load._replace(requests=tuple(fast)), limits, scene)
     return measured(run._replace(load=load, setting=setting, started_s=tuple(at * speed for at in run.started_s)))
