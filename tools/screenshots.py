@@ -1,6 +1,6 @@
 """Pictures of every view, in both languages and themes, on a desk and on a phone; `--docs` writes the README's few.
 
-    python -m tools.screenshots FOLDER [--only en-light-1280] [--docs]
+    python -m tools.screenshots FOLDER [--only en-light-1280] [--opened] [--docs]
 
 Starts a server of its own with the traffic of `llms demo`, and needs Debian's Chromium and a built dashboard
 (`make web`).
@@ -17,7 +17,9 @@ from random import Random
 from typing import TYPE_CHECKING, Final
 
 from playwright.sync_api import Error, expect
-from tests.live import KEY, Server, server, wait_until
+from tests.e2e.conftest import PASSWORD
+from tests.e2e.opened import OPENERS, add_root, fill
+from tests.live import Server, server, wait_until
 from tests.rig.browser import BUILT, EVERY_LOOK, Look, Visitor, chromium, visitor
 
 from llm_scheduler.cli.traffic import MODELS, tasks
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 RATE: Final = 12
 WARM_S: Final = 20
-SETTLE_MS: Final = 900
+SETTLE_MS: Final = 600
 PRICES: Final = {"swift": 400, "thoughtful": 15_000, "moody": 2_500}
 MOST_KB: Final = 150
 DOCS: Final = Path("docs/images")
@@ -47,7 +49,20 @@ CHOSEN: Final = {
 }
 
 
-OUTSIDE: Final = frozenset({"sign-in", "setup"})
+OUTSIDE: Final = {"sign-in": "/sign-in", "setup": "/setup#token=something"}
+SECTIONS: Final = (
+    "profile",
+    "keys",
+    "tenant",
+    "members",
+    "users",
+    "tenants",
+    "audit",
+    "network",
+    "secrets",
+    "plugins",
+    "system",
+)
 
 
 class Traffic:
@@ -65,6 +80,7 @@ class Traffic:
             order = {"model": model, "input_nanousd": price, "output_nanousd": 4 * price}
             self._running.call("PUT", "/api/v1/prices", order)
         self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 250_000, "period": "month"})
+        people(self._running)
         self._running.bulk(tasks(self._random, 150))
         self._thread.start()
 
@@ -76,6 +92,21 @@ class Traffic:
         """Send no more."""
         self._ends.set()
         self._thread.join()
+
+
+def people(running: Server) -> None:
+    """A team with a key each, so that the settings have something to show."""
+    for username, name, role in (
+        ("ann", "Ann Ericsson", "owner"),
+        ("li", "Li Na", "developer"),
+        ("tom", None, "viewer"),
+    ):
+        running.call("POST", "/api/v1/users", {"username": username, "display_name": name, "password": PASSWORD})
+        running.call("PUT", f"/api/v1/members/{username}", {"role": role})
+    for name, bundle in (("nightly evaluation", "submit"), ("ci", "all")):
+        account = running.call("POST", "/api/v1/service-accounts", {"name": name.split()[0], "role": "developer"})
+        running.call("POST", "/api/v1/api-keys", {"name": name, "user": account["username"], "scopes": [bundle]})
+    running.call("POST", "/api/v1/tenants", {"name": "research", "weight": 2})
 
 
 def views(running: Server) -> dict[str, str]:
@@ -102,10 +133,9 @@ def views(running: Server) -> dict[str, str]:
         "workers": "/workers",
         "playground": "/playground",
         "usage": "/usage",
-        "settings": "/settings",
+        **{f"settings-{section}": f"/settings/{section}" for section in SECTIONS},
+        "settings-keys": "/settings/keys?whose=all",
         "not-found": "/nowhere",
-        "sign-in": "/sign-in",
-        "setup": "/setup#token=something",
     }
 
 
@@ -122,21 +152,40 @@ EXTRAS: Final[dict[str, Callable[[Visitor], None]]] = {"playground-answer": answ
 def shoot(browser: Browser, running: Server, look: Look, folder: Path, chosen: set[str] | None = None) -> None:
     """Take the views of one look, or the chosen ones, and print what is wrong with them."""
     url = str(running.http.base_url).rstrip("/")
-    paths = views(running)
-    for name in (*paths, *EXTRAS):
-        if chosen is not None and name not in chosen:
-            continue
-        with visitor(browser, url, look) as who:
-            if name not in OUTSIDE:
-                who.sign_in_by_key(KEY)
-            if name in EXTRAS:
-                EXTRAS[name](who)
-            else:
-                who.open(paths[name])
-            settle(who)
-            who.page.screenshot(path=folder / f"{name}-{look}.png", animations="disabled")
-            for fault in (*who.watch.faults, *who.raw_keys(), *who.too_wide()):
-                print(f"{look} {name}: {fault}")
+
+    def wanted(paths: dict[str, str]) -> dict[str, str]:
+        return {name: path for name, path in paths.items() if chosen is None or name in chosen}
+
+    with visitor(browser, url, look) as who:
+        for name, path in wanted(OUTSIDE).items():
+            who.open(path)
+            take(who, folder / f"{name}-{look}.png")
+    with visitor(browser, url, look) as who:
+        who.sign_in("admin", PASSWORD)
+        for name, path in wanted(views(running)).items():
+            who.open(path)
+            take(who, folder / f"{name}-{look}.png")
+        for name, act in EXTRAS.items():
+            if chosen is None or name in chosen:
+                act(who)
+                take(who, folder / f"{name}-{look}.png")
+
+
+def shoot_opened(browser: Browser, running: Server, look: Look, folder: Path) -> None:
+    """Take what opens over the pages: menus, dialogs, questions."""
+    with visitor(browser, str(running.http.base_url).rstrip("/"), look) as who:
+        who.sign_in(add_root(running, look), PASSWORD)
+        for opened in OPENERS:
+            opened(who, lambda name: take(who, folder / f"over-{name.replace(' ', '-').replace(':', '')}-{look}.png"))
+
+
+def take(who: Visitor, path: Path) -> None:
+    """One picture, once nothing loads any more; prints what is wrong."""
+    settle(who)
+    who.page.screenshot(path=path, animations="disabled")
+    for fault in (*who.watch.faults, *who.raw_keys(), *who.too_wide()):
+        print(f"{path.stem}: {fault}")
+    who.watch.faults.clear()
 
 
 def settle(who: Visitor) -> None:
@@ -167,12 +216,33 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--only", help="one look, such as zh-dark-390")
+    parser.add_argument("--opened", action="store_true", help="take what opens over the pages: menus, dialogs")
     parser.add_argument("--docs", action="store_true", help="take the README's pictures, and only these")
     args = parser.parse_args()
     if not BUILT.exists():
         parser.error("the dashboard is not built: make web")
     args.folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="llms-pictures-") as folder, server(Path(folder)) as running:
+    with tempfile.TemporaryDirectory(prefix="llms-pictures-") as folder:
+        if args.opened:
+            take_opened(Path(folder), args)
+        else:
+            take_views(Path(folder), args)
+    if args.docs:
+        keep_chosen(args.folder)
+
+
+def take_opened(data: Path, args: argparse.Namespace) -> None:
+    """What opens over the pages, in each look."""
+    with server(data) as running, chromium() as browser:
+        fill(running)
+        for look in EVERY_LOOK:
+            if args.only in (None, str(look)):
+                shoot_opened(browser, running, look, args.folder)
+
+
+def take_views(data: Path, args: argparse.Namespace) -> None:
+    """The pages themselves, while traffic comes and goes."""
+    with server(data, admin_password=PASSWORD) as running:
         traffic = Traffic(running)
         traffic.start()
         try:
@@ -181,12 +251,10 @@ def main() -> None:
             with chromium() as browser:
                 for look in EVERY_LOOK:
                     chosen = {view for view, of in CHOSEN.values() if of == look} if args.docs else None
-                    if args.only in (None, str(look)):
+                    if args.only in (None, str(look)) and chosen != set():
                         shoot(browser, running, look, args.folder, chosen)
         finally:
             traffic.stop()
-    if args.docs:
-        keep_chosen(args.folder)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from tests.live import Server, server
-from tests.rig.browser import BUILT, chromium
+from tests.rig.browser import BUILT, EVERY_LOOK, Look, chromium
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
 
 PASSWORD = "a long sentence for the tests"
+EACH_TIME = (Look("en", "light", 1280), Look("zh", "dark", 390))
+every_look = pytest.mark.parametrize(
+    "look",
+    [pytest.param(look, marks=[] if look in EACH_TIME else pytest.mark.nightly, id=str(look)) for look in EVERY_LOOK],
+)
+"""Two looks that differ in everything each time, all of them by `-m nightly`."""
 
 
 @pytest.fixture(scope="session", autouse=True)

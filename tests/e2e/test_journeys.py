@@ -12,25 +12,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
-from tests.e2e.conftest import PASSWORD, url_of
+from tests.e2e.conftest import PASSWORD, every_look, url_of
 from tests.live import server, wait_until
-from tests.rig.browser import EVERY_LOOK, Look, visitor
+from tests.rig.browser import visitor
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from playwright.sync_api import Browser
     from tests.live import Server
-    from tests.rig.browser import Visitor
+    from tests.rig.browser import Look, Visitor
 
-EACH_TIME = (Look("en", "light", 1280), Look("zh", "dark", 390))
 MANY = 2_500
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-every_look = pytest.mark.parametrize(
-    "look",
-    [pytest.param(look, marks=[] if look in EACH_TIME else pytest.mark.nightly, id=str(look)) for look in EVERY_LOOK],
-)
 
 
 def add_scripted(who: Visitor) -> None:
@@ -47,12 +42,6 @@ def add_scripted(who: Visitor) -> None:
     expect(who.page.get_by_role("main").get_by_role("link", name="scripted", exact=True)).to_be_visible()
 
 
-def choose(who: Visitor, label: str, option: str) -> None:
-    """An option of a select box."""
-    who.page.get_by_role("combobox", name=who.words(label), exact=True).click()
-    who.page.locator(".ant-select-item-option").get_by_text(option, exact=True).click()
-
-
 def unfold_filters(who: Visitor) -> None:
     """On a phone they are behind a button."""
     if who.look.is_phone:
@@ -67,7 +56,11 @@ def test_the_first_person_sets_up_signs_in_and_has_an_answer(browser: Browser, t
     with server(tmp_path / "data") as running, visitor(browser, url_of(running), look) as who:
         token = re.search(r"/setup#token=(\S+)", running.log)
         assert token is not None, running.log
+        who.open("/")
+        who.sees("access:needsSetup")
+        who.check()
         who.open(f"/setup#token={token[1]}")
+        who.check()
         who.field("access:setup.password").fill(PASSWORD)
         who.field("access:setup.again").fill(PASSWORD)
         who.button("access:setup.make").click()
@@ -87,7 +80,7 @@ def test_the_first_person_sets_up_signs_in_and_has_an_answer(browser: Browser, t
         who.field("playground:message").fill("Hello, scheduler")
         who.button("playground:send").click()
         log = who.page.get_by_role("log")
-        grows(who, log.get_by_role("listitem").last)
+        who.watch_growing(log.get_by_role("listitem").last, 3)
         expect(log).to_contain_text("This is the scripted answer to task", use_inner_text=True)
         link = log.get_by_role("link").last
         expect(link).to_be_visible()
@@ -97,7 +90,7 @@ def test_the_first_person_sets_up_signs_in_and_has_an_answer(browser: Browser, t
 
         who.go("tasks")
         unfold_filters(who)
-        choose(who, "tasks:filter.model", "scripted")
+        who.choose("tasks:filter.model", "scripted")
         expect(who.page).to_have_url(re.compile(r"/tasks\?model=scripted"))
         who.page.reload()
         who.page.get_by_role("link", name=task[1], exact=True).click()
@@ -113,22 +106,9 @@ def sign_out(who: Visitor) -> None:
     expect(who.button("access:signIn")).to_be_visible()
 
 
-def grows(who: Visitor, answer: object) -> None:
-    """Wait until three different beginnings of the answer were seen."""
-    seen: set[str] = set()
-
-    def look() -> bool:
-        text = answer.inner_text()  # type: ignore[attr-defined]
-        if "scripted" in text:
-            seen.add(text)
-        return len(seen) >= 3
-
-    wait_until("the answer grows before the reader's eyes", look, 30, 0.05)
-
-
 @every_look
 def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, running: Server, look: Look) -> None:
-    """The cause is mended, then the task; a request that is wrong in itself is edited and queued again."""
+    """The cause is mended, then one task; the others of that cause; what is wrong in itself is edited first."""
     never = {"errors": [{"every": 1, "code": "invalid_request", "message": "no such field"}]}
     moody, steady = f"moody-{look}", f"steady-{look}"
     running.add_model(moody, config=never)
@@ -136,7 +116,8 @@ def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, r
     first = running.call("POST", "/api/v1/tasks", {"model": moody, "input": "Hi"})["id"]
     wrong = {"messages": [{"role": "user", "content": "Hi"}], "script": never}
     second = running.call("POST", "/api/v1/tasks", {"model": steady, "input": wrong})["id"]
-    for one in (first, second):
+    third = running.call("POST", "/api/v1/tasks", {"model": moody, "input": "Hi again"})["id"]
+    for one in (first, second, third):
         running.wait_for(one, "failed")
 
     with visitor(browser, url_of(running), look) as who:
@@ -149,7 +130,15 @@ def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, r
         who.check()
 
         who.go("deadLetters")
+        expect(who.page.get_by_role("link", name=str(third), exact=True)).to_be_visible()
         expect(who.page.get_by_role("link", name=str(first), exact=True)).to_have_count(0)
+        who.button("deadLetters:requeue", who.page.get_by_role("row").filter(has_text=moody).first).click()
+        who.check()
+        who.button("deadLetters:requeue", who.dialog()).click()
+        who.sees("deadLetters:requeued", count=1)
+        expect(who.page.get_by_role("link", name=str(third), exact=True)).to_have_count(0)
+        who.check()
+
         who.page.get_by_role("button", name=f"{who.words('deadLetters:edit')} {second}").click()
         text = who.dialog().get_by_role("textbox")
         expect(text).to_have_value(re.compile("no such field"))
@@ -163,6 +152,7 @@ def test_a_failed_task_is_run_again_and_a_dead_letter_mended(browser: Browser, r
         who.check()
 
     assert running.wait_for(second, "completed")["input"]["messages"][0]["content"] == "Mended"
+    assert running.wait_for(third, "completed")["failures"] == 0
 
 
 @every_look
@@ -178,7 +168,7 @@ def test_a_model_is_scaled_paused_and_resumed(browser: Browser, running: Server,
         who.page.get_by_role("menuitem", name=who.words("models:action.scale")).click()
         who.dialog().get_by_role("spinbutton").fill("7")
         who.button("action.save", who.dialog()).click()
-        who.sees("models:told.scaled", name=name, n=7)
+        who.sees("models:told.scaled", name=name, count=7)
         assert running.call("GET", f"/api/v1/models/{name}")["max_workers"] == 7
 
         who.page.get_by_role("button", name=f"{who.words('models:action.pause')} {name}").click()
@@ -240,7 +230,7 @@ def cancel_everything(who: Visitor) -> None:
     who.button("tasks:act.cancel", bar).click()
     who.button("tasks:act.cancel", who.dialog()).click()
     cancel = who.words("tasks:act.cancel")
-    who.sees("tasks:act.finished", action=cancel, changed=MANY, seen=MANY)
+    who.sees("tasks:act.finished", action=cancel, changed=MANY, count=MANY)
     who.check()
 
 
@@ -265,6 +255,9 @@ def test_a_wrong_password_says_so_and_a_lost_server_too(browser: Browser, tmp_pa
 
         running.stop()
         expect(who.page.locator("[data-stale=true]")).to_be_visible()
+        old = who.page.get_by_role("status").and_(who.page.locator(".stale"))
+        expect(old).to_contain_text(who.words("refresh.stale", time="@").split("@")[0])
+        assert who.too_wide() == []
         expect(who.heading(who.words("nav.tasks"))).to_be_visible()
         assert who.watch.faults
         who.watch.faults.clear()

@@ -166,6 +166,19 @@ def test_who_refuses_at_the_provider_is_told_so(grounds: Grounds) -> None:
     assert "\n" not in answer.json()["detail"]
 
 
+def test_a_browser_that_is_not_let_in_comes_back_to_the_door(grounds: Grounds) -> None:
+    """People were left before a page of JSON; a program still has the problem itself."""
+    browser = grounds.browser()
+    sent = browser.get("/api/v1/auth/oidc/start").headers["location"]
+    state = parse_qs(urlsplit(sent).query)["state"][0]
+    params = {"state": state, "error": "access_denied"}
+
+    answer = browser.get(CALLBACK, params=params, headers={"Accept": "text/html,*/*;q=0.8"})
+
+    assert (answer.status_code, answer.headers["location"]) == (302, "/sign-in?error=oidc_refused")
+    assert "llms_refresh" not in browser.cookies
+
+
 @pytest.mark.parametrize("target", ["https://evil.example", "//evil.example", "/\\evil.example", "/%0d%0ax: y", "x"])
 def test_nobody_is_sent_to_another_site_afterwards(grounds: Grounds, target: str) -> None:
     browser = grounds.browser()
@@ -202,8 +215,8 @@ def test_the_way_in_is_offered_and_secrets_stand_in_no_log(grounds: Grounds) -> 
 
 
 def test_a_provider_that_is_away_is_503_and_passwords_still_work(grounds: Grounds) -> None:
-    grounds.provider.kill()
-    fresh = Server(grounds.live.folder.parent / "fresh", **grounds.live._settings)
+    settings = grounds.live._settings | {"oidc_issuer": f"http://127.0.0.1:{free_port()}"}
+    fresh = Server(grounds.live.folder.parent / "fresh", **settings)
     try:
         fresh.start()
         with httpx2.Client(base_url=f"http://127.0.0.1:{fresh.port}", timeout=60) as http:
@@ -211,8 +224,6 @@ def test_a_provider_that_is_away_is_503_and_passwords_still_work(grounds: Ground
             password = http.post("/api/v1/auth/login", json={"username": "x", "password": "y"})
     finally:
         fresh.close()
-        grounds.provider.start()
-        wait_until("the provider answers", grounds.provider.is_up)
 
     assert (answer.status_code, answer.json()["code"]) == (503, "oidc_unavailable")
     assert "Retry-After" in answer.headers

@@ -5,6 +5,7 @@ Words come from the dashboard's own files, so that one journey is told in every 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 from contextlib import contextmanager
@@ -13,9 +14,9 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import urlsplit
 
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import Error, expect, sync_playwright
 
-from tests.live import ROOT
+from tests.live import ROOT, wait_until
 from tests.rig.process import program
 
 if TYPE_CHECKING:
@@ -94,11 +95,14 @@ def _room(language: str, name: str) -> dict[str, Any]:
 
 
 def words(language: str, key: str, **values: object) -> str:
-    """What the dashboard says: `room:path.to.words`, with its fields filled in."""
+    """What the dashboard says: `room:path.to.words`, its fields filled in; `count` chooses the form of a plural."""
     room, _, path = key.rpartition(":")
     found: Any = _room(language, room or "common")
-    for part in path.split("."):
+    *way, last = path.split(".")
+    for part in way:
         found = found[part]
+    plural = f"{last}_one" if language == "en" and values.get("count") == 1 else f"{last}_other"
+    found = found[last if last in found else plural]
     assert isinstance(found, str), key
     return re.sub(r"\{\{(\w+)\}\}", lambda match: str(values[match[1]]), found)
 
@@ -120,7 +124,7 @@ class Watch:
 
     def _console(self, message: ConsoleMessage) -> None:
         # Chromium notes each bad status there as well; `_response` knows which ones are awaited.
-        if message.type == "error" and not message.text.startswith("Failed to load resource"):
+        if message.type in ("error", "warning") and not message.text.startswith("Failed to load resource"):
             self.faults.append(f"console: {message.text}")
 
     def _response(self, response: Response) -> None:
@@ -165,6 +169,13 @@ class Visitor:
         """A field by its label."""
         return (within or self.page).get_by_label(self.words(key), exact=True)
 
+    def choose(self, key: str, option: str, within: Locator | None = None) -> None:
+        """An option of a select box, by the box's label."""
+        (within or self.page).get_by_role("combobox", name=self.words(key), exact=True).click()
+        # A list that was closed stays in the document.
+        lists = self.page.locator(".ant-select-dropdown:not(.ant-select-dropdown-hidden)")
+        lists.locator(".ant-select-item-option").get_by_text(option, exact=True).click()
+
     def dialog(self) -> Locator:
         """The dialog that is open."""
         return self.page.get_by_role("dialog").last
@@ -192,7 +203,7 @@ class Visitor:
 
     def sees(self, key: str, **values: object) -> Locator:
         """Wait until these words are there, and give the first place where they are."""
-        found = self.page.get_by_text(self.words(key, **values), exact=True).first
+        found = self.page.get_by_text(self.words(key, **values), exact=True).filter(visible=True).first
         expect(found).to_be_visible()
         return found
 
@@ -208,6 +219,21 @@ class Visitor:
         """Through the door, by API key: kept for this tab."""
         self.page.add_init_script(f"sessionStorage.setItem('llms.key', {json.dumps(key)})")
 
+    def watch_growing(self, answer: Locator, beginnings: int, within_s: float = 30) -> list[str]:
+        """Wait until that many beginnings of a text that streams were seen, and give them."""
+        seen: list[str] = []
+
+        def look() -> bool:
+            # Before its first word the bubble tells what it waits for, beside a wheel that turns.
+            text = answer.locator("> div:not(:has(.ant-spin))").first
+            now = text.inner_text().strip() if text.count() else ""
+            if now and (not seen or now != seen[-1]):
+                seen.append(now)
+            return len(seen) >= beginnings
+
+        wait_until("the answer grows before the reader's eyes", look, within_s, 0.05)
+        return seen
+
     def axe(self) -> list[str]:
         """Serious and critical faults of accessibility."""
         self.page.evaluate(_axe_source())
@@ -220,6 +246,16 @@ class Visitor:
     def raw_keys(self) -> list[str]:
         """Words that nobody wrote: keys shown as they are."""
         return [text for text in self.page.evaluate(_TEXTS) if re.match(_RAW_KEY, text)]
+
+    def looked_over(self) -> list[str]:
+        """What is wrong with what is seen now."""
+        return [*self.axe(), *self.too_wide(), *self.raw_keys()]
+
+    def settle(self) -> None:
+        """Nothing loads any more; a view that never rests is taken as it is."""
+        with contextlib.suppress(Error):
+            self.page.wait_for_load_state("networkidle", timeout=3_000)
+        expect(self.page.locator(".ant-skeleton")).to_have_count(0)
 
     def check(self) -> None:
         """Nothing went wrong so far, nothing sticks out, nothing is unsaid."""

@@ -141,7 +141,8 @@ def test_ids_and_filters_reach_nobody_elses_tasks(home: House, acme: str, bolt: 
             path = f"/api/v1/tasks/actions/{begun['id']}"
             home.refused(404, acme, "GET", path)
             over = wait_until("it is over", lambda path=path: _over(home.done(bolt, "GET", path)))
-            assert (over["status"], over["changed"]) == ("completed", 0)
+            assert over["status"] == "completed"
+            assert over["changed"] == 0 or not where, "what was named by id was changed"
     for tenant_id in (1, 2, 3):
         body = {"action": "cancel", "filter": {"ids": ids, "tenant_id": tenant_id}}
         home.refused(422, bolt, "POST", "/api/v1/tasks/actions", body)

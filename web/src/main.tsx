@@ -13,7 +13,11 @@ import { initLanguage } from './locales';
 
 const queryClient = new QueryClient({
   defaultOptions: {
+    // Asked whatever the browser believes of the network: without one it still reaches a server on its own machine, and
+    // what does not get through is shown as such.
+    mutations: { networkMode: 'always' },
     queries: {
+      networkMode: 'always',
       staleTime: 1_000,
       // What the server refuses it refuses again; what did not reach it may.
       retry: (count, error) => count < 2 && [0, 502, 503, 504].includes(problemOf(error).status),

@@ -79,7 +79,8 @@ async def first_user(settings: Settings, port: int, signing: SignInParts | None)
     token = await signing.first_user.invite()
     if token is None:
         return ()
-    url = settings.public_url or _url(settings, port)
+    # Its page finds its parts under the prefix only.
+    url = (settings.public_url or _url(settings, port)) + settings.root_path
     return (
         f"  No user  make one, once: {url}/setup#token={token}",
         f"           or: {_own_command(settings)} setup --url {_url(settings, port)} --token {token} --username NAME",

@@ -46,11 +46,10 @@ export function Account({ hasChoices }: { hasChoices: boolean }) {
       },
     },
   ];
+  const who = [nameOf(me) || (me ? t('account.byKey') : ''), tenants.length > 1 && me ? `· ${me.tenant}` : ''].filter(Boolean).join(' ');
   return (
     <Dropdown trigger={['click']} menu={{ items, selectedKeys: me ? [`tenant:${me.tenant}`] : [] }}>
-      <Button type="text" icon={<UserOutlined />} aria-label={t('account.label')}>
-        {!hasChoices && <>{nameOf(me) || (me ? t('account.byKey') : '')} {tenants.length > 1 && me && <span style={{ opacity: 0.7 }}>· {me.tenant}</span>}</>}
-      </Button>
+      <Button type="text" icon={<UserOutlined />} aria-label={who ? `${t('account.label')}: ${who}` : t('account.label')}>{!hasChoices && who}</Button>
     </Dropdown>
   );
 }

@@ -1,7 +1,7 @@
 import { PauseCircleOutlined, PlayCircleOutlined, SyncOutlined } from '@ant-design/icons';
 import { onlineManager, useIsFetching, useQueryClient } from '@tanstack/react-query';
 import { Button, Dropdown, theme, Tooltip } from 'antd';
-import { useEffect, useState } from 'react';
+import { useEffect, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useFormat } from '../components/format';
 import { EVERY_S, useRefreshControl } from './refresh';
@@ -22,19 +22,25 @@ function useStaleSince(): number | null {
   return since;
 }
 
+const useOnline = () => useSyncExternalStore((tell) => onlineManager.subscribe(tell), () => onlineManager.isOnline());
+
 export function RefreshControl() {
   const { t } = useTranslation();
   const format = useFormat();
   const queries = useQueryClient();
   const { everyS, isPaused, setEveryS, setPaused } = useRefreshControl();
   const isFetching = useIsFetching() > 0;
+  const isOnline = useOnline();
   const staleSince = useStaleSince();
+  const isStale = staleSince !== null || !isOnline;
+  const said = !isStale ? undefined : staleSince === null ? t('refresh.offline') : t('refresh.stale', { time: format.time(staleSince) });
   const label = isPaused ? t('refresh.paused') : t('refresh.every', { seconds: everyS });
   const { token } = theme.useToken();
-  const color = staleSince !== null || !onlineManager.isOnline() ? token.colorError : isPaused ? token.colorWarning : token.colorSuccess;
+  const color = isStale ? token.colorError : isPaused ? token.colorWarning : token.colorSuccess;
   return (
     <div style={{ display: 'flex', gap: 4 }}>
-      <Tooltip title={staleSince === null ? label : t('refresh.stale', { time: format.time(staleSince) })}>
+      {said && <div role="status" className="stale" style={{ color: token.colorError, background: token.colorErrorBg, borderColor: token.colorErrorBorder }}>{said}</div>}
+      <Tooltip title={said ?? label}>
         <Dropdown
           trigger={['click']}
           menu={{
@@ -53,9 +59,9 @@ export function RefreshControl() {
             },
           }}
         >
-          <Button aria-label={`${t('refresh.label')}: ${label}`} data-stale={staleSince !== null}>
+          <Button aria-label={`${t('refresh.label')}: ${label}`} data-stale={isStale}>
             <span aria-hidden style={{ width: 8, height: 8, borderRadius: 4, background: color, opacity: isFetching ? 0.4 : 1 }} />
-            <span className="num">{isPaused ? '–' : `${everyS} s`}</span>
+            <span className="num">{isPaused ? '–' : t('unit.s', { n: String(everyS) })}</span>
           </Button>
         </Dropdown>
       </Tooltip>

@@ -1,14 +1,16 @@
 import { LeftOutlined, MenuOutlined, RightOutlined, SearchOutlined } from '@ant-design/icons';
-import { Button, Grid, Menu, theme, Tooltip } from 'antd';
+import { Button, Grid, theme } from 'antd';
 import { lazy, Suspense, useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
-import { Link, Outlet, useLocation, useNavigate } from 'react-router';
+import { Navigate, Outlet, useLocation, useNavigate } from 'react-router';
 import { useMe } from '../api/me';
 import { Brand } from './Brand';
 import { useKeys } from './keys';
 import { VIEWS } from './nav';
+import { SideMenu } from './SideMenu';
 
 const HeaderControls = lazy(() => import('./HeaderControls'));
+const Forbidden = lazy(() => import('./Forbidden'));
 const Feedback = lazy(() => import('./Feedback'));
 const Palette = lazy(() => import('./Palette'));
 const KeyMap = lazy(() => import('./KeyMap'));
@@ -25,7 +27,9 @@ export function Shell() {
   const [isDrawn, setDrawn] = useState(false);
   const [open, setOpen] = useState<'palette' | 'keys' | null>(null);
   const views = VIEWS.filter(({ needs }) => !me || me.permissions.includes(needs));
-  const current = views.findLast(({ path }) => pathname === path || (path !== '/' && pathname.startsWith(`${path}/`)));
+  const current = VIEWS.findLast(({ path }) => pathname === path || (path !== '/' && pathname.startsWith(`${path}/`)));
+  // Its address alone opens no view that the menu does not offer.
+  const isBarred = current !== undefined && !views.includes(current);
   useEffect(() => setDrawn(false), [pathname]);
   useEffect(() => {
     document.title = current ? `${t(`nav.${current.view}`)} · LLM Scheduler` : 'LLM Scheduler';
@@ -38,17 +42,6 @@ export function Shell() {
       if (found) void navigate(found.path);
     },
   });
-  const menu = (
-    <nav aria-label={t('nav.menu')}>
-      <Menu
-        mode="inline"
-        inlineCollapsed={isWide && isFolded}
-        style={{ borderInlineEnd: 0 }}
-        selectedKeys={current ? [current.path] : []}
-        items={views.map(({ view, path, icon }) => ({ key: path, icon, label: <Link to={path}>{t(`nav.${view}`)}</Link> }))}
-      />
-    </nav>
-  );
   const fold = (isFoldedNow: boolean) => {
     localStorage.setItem('llms.folded', isFoldedNow ? '1' : '0');
     setFolded(isFoldedNow);
@@ -60,28 +53,26 @@ export function Shell() {
       {isWide && (
         <aside style={{ width: isFolded ? 56 : 208, flexShrink: 0, display: 'flex', flexDirection: 'column', background: token.colorBgContainer, borderInlineEnd: line, position: 'sticky', top: 0, height: '100vh', overflow: 'auto' }}>
           <div style={{ height: 52, flexShrink: 0, display: 'flex', alignItems: 'center', padding: '0 16px', overflow: 'hidden', whiteSpace: 'nowrap' }}><Brand /></div>
-          <div style={{ flex: 1 }}>{menu}</div>
+          <div style={{ flex: 1 }}><SideMenu views={views} isFolded={isFolded} /></div>
           <Button type="text" block style={{ height: 44, borderRadius: 0 }} aria-label={t(isFolded ? 'nav.unfold' : 'nav.fold')} icon={isFolded ? <RightOutlined /> : <LeftOutlined />} onClick={() => fold(!isFolded)} />
         </aside>
       )}
       <div style={{ flex: 1, minWidth: 0 }}>
         <header style={{ display: 'flex', gap: 8, alignItems: 'center', height: 52, padding: '0 12px', background: token.colorBgContainer, borderBlockEnd: line, position: 'sticky', top: 0, zIndex: 20 }}>
           {!isWide && <Button type="text" aria-label={t('nav.menu')} icon={<MenuOutlined />} onClick={() => setDrawn(true)} />}
-          <Tooltip title="⌘K / Ctrl K">
-            <Button type="text" icon={<SearchOutlined />} aria-label={isWide ? undefined : t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
-          </Tooltip>
+          <Button type="text" icon={<SearchOutlined />} title="⌘K / Ctrl K" aria-label={isWide ? undefined : t('palette.label')} onClick={() => setOpen('palette')}>{isWide ? t('action.search') : null}</Button>
           <div style={{ flex: 1 }} />
           <Suspense fallback={null}><HeaderControls isWide={isWide} /></Suspense>
         </header>
         <main id="content" tabIndex={-1} style={{ padding: isWide ? 20 : 12, minWidth: 0, outline: 'none' }}>
           <Suspense fallback={null}>
-            <Feedback><Outlet /></Feedback>
+            <Feedback>{!isBarred ? <Outlet /> : pathname === '/' && views[0] ? <Navigate to={views[0].path} replace /> : <Forbidden />}</Feedback>
           </Suspense>
         </main>
       </div>
       <Suspense fallback={null}>
         {open === 'palette' && <Palette onClose={() => setOpen(null)} />}
-        {isDrawn && <NavDrawer title={<Brand />} onClose={() => setDrawn(false)}>{menu}</NavDrawer>}
+        {isDrawn && <NavDrawer title={<Brand />} onClose={() => setDrawn(false)}><SideMenu views={views} /></NavDrawer>}
         {open === 'keys' && <KeyMap onClose={() => setOpen(null)} />}
       </Suspense>
     </div>

@@ -25,14 +25,18 @@ function Inside() {
   return <Shell />;
 }
 
+/** Until the first page's chunk is there; quick enough that words would only flicker. */
+const hydrateFallbackElement = <div aria-busy="true" />;
+
 /** Made once the language is known: it begins to load the page at once. */
 export const makeRouter = () => createBrowserRouter(
   [
-    { path: '/sign-in', errorElement: <Broken />, lazy: page(() => import('../pages/SignIn'), 'access') },
-    { path: '/setup', errorElement: <Broken />, lazy: page(() => import('../pages/Setup'), 'access') },
+    { path: '/sign-in', hydrateFallbackElement, errorElement: <Broken />, lazy: page(() => import('../pages/SignIn'), 'access') },
+    { path: '/setup', hydrateFallbackElement, errorElement: <Broken />, lazy: page(() => import('../pages/Setup'), 'access') },
     {
       path: '/',
       Component: Inside,
+      hydrateFallbackElement,
       errorElement: <Broken />,
       children: [
         {

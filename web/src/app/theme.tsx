@@ -74,7 +74,6 @@ function tokens(isDark: boolean): ThemeConfig {
     algorithm: isDark ? theme.darkAlgorithm : theme.defaultAlgorithm,
     token: { ...(isDark ? DARK : LIGHT), fontFamily: FONT, fontFamilyCode: MONO, motion: !IS_STILL, borderRadius: 6, controlHeight: 34 },
     components: {
-      Menu: { itemBg: 'transparent', itemHeight: 36, activeBarBorderWidth: 0, itemSelectedColor: isDark ? '#c3cfff' : '#2f4dc4' },
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
       Tabs: isDark ? { itemSelectedColor: '#91a7ff', itemHoverColor: '#a9bcff', inkBarColor: '#91a7ff' } : {},
       Card: { headerFontSize: 15, headerHeight: 46 },

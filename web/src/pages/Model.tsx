@@ -29,7 +29,7 @@ function Overview({ model }: { model: ModelShown }) {
     { key: 'total', label: t('detail.total'), children: model.total_requests === null ? '–' : format.number(model.total_requests) },
     { key: 'success', label: t('card.success'), children: share === null ? '–' : format.percent(share) },
     { key: 'pacing', label: t('detail.pacing'), children: t(`pacing.${model.pacing}`) },
-    { key: 'retry', label: t('detail.retry'), children: t('detail.retryOf', { n: model.retry.max_retries, first: model.retry.initial_delay_s, most: model.retry.max_delay_s }) },
+    { key: 'retry', label: t('detail.retry'), children: t('detail.retryOf', { count: model.retry.max_retries, first: model.retry.initial_delay_s, most: model.retry.max_delay_s }) },
     { key: 'fallback', label: t('detail.fallback'), children: model.fallback_models.length ? model.fallback_models.map((name) => <Tag key={name}>{name}</Tag>) : '–' },
     { key: 'updated', label: t('detail.updated'), children: <Moment at={model.updated_at} /> },
   ];

@@ -56,7 +56,7 @@ function Bubble({ turn }: { turn: Turn }) {
       {turn.taskId && (
         <Typography.Text type="secondary" style={{ fontSize: 12 }}>
           <Link to={`/tasks/${turn.taskId}`}>{t('task', { id: turn.taskId })}</Link>
-          {task && ` · ${t('meta', { time: duration(ranMs(task)), wait: duration(waitedMs(task)), tokens: format.number(task.usage.total_tokens), cost: format.money(task.cost_microusd) })}`}
+          {task && ` · ${t('meta', { time: duration(ranMs(task)), wait: duration(waitedMs(task)), tokens: format.number(task.usage.total_tokens), count: task.usage.total_tokens, cost: format.money(task.cost_microusd) })}`}
         </Typography.Text>
       )}
     </li>

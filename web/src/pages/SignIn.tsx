@@ -20,6 +20,9 @@ export function safeWay(to: string | null): string {
 /** Codes of answers to a sign-in that the page says in the reader's language. */
 const SAID = ['wrong_credentials', 'wrong_totp', 'sign_in_busy', 'no_tenant', 'address_not_allowed', 'csrf_failed', 'unreachable'] as const;
 
+/** Codes with which a sign-in at the provider leads back here. Anything else in the address is not shown as it is. */
+const ELSEWHERE = ['oidc_refused', 'oidc_unavailable', 'no_tenant', 'address_not_allowed'] as const;
+
 function useSaid() {
   const { t } = useTranslation('access');
   return (problem: ApiProblem) => {
@@ -118,7 +121,7 @@ export function Component() {
       <App>
         <Card style={{ width: '100%', maxWidth: 400 }}>
           {providers.data?.needs_setup && <Alert type="info" showIcon style={{ marginBottom: 16 }} title={t('needsSetup')} description={t('needsSetupHint')} />}
-          {failed && <Alert type="error" showIcon role="alert" style={{ marginBottom: 16 }} title={failed} />}
+          {failed && <Alert type="error" showIcon role="alert" style={{ marginBottom: 16 }} title={t(`elsewhere.${ELSEWHERE.find((code) => code === failed) ?? 'failed'}`)} />}
           <Tabs
             centered
             items={[
@@ -129,7 +132,7 @@ export function Component() {
           {oidc && (
             <Space orientation="vertical" style={{ width: '100%' }}>
               <Divider plain style={{ margin: '12px 0' }} />
-              <Button block href={`${basename}${oidc.start}?target=${encodeURIComponent(basename + safeWay(params.get('to')))}`}>{t('sso')}</Button>
+              <Button block href={`${basename}${oidc.start}?target=${encodeURIComponent(safeWay(params.get('to')))}`}>{t('sso')}</Button>
             </Space>
           )}
         </Card>

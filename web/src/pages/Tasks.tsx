@@ -132,7 +132,7 @@ export function Component() {
           loading={list.isLoading}
           columns={columns}
           dataSource={rows}
-          scroll={{ x: columns.reduce((sum, { width }) => sum + Number(width ?? 100), 48), y: height }}
+          scroll={{ x: columns.reduce((sum, { width }) => sum + Number(width ?? 100), isPhone ? 0 : 44), y: height }}
           onScroll={scrolled}
           rowSelection={isPhone ? undefined : { selectedRowKeys: isAll ? rows.map(({ id }) => id) : selected, onChange: (keys) => { setAll(false); setSelected(keys); }, columnWidth: 44 }}
           onRow={(task, index) => ({

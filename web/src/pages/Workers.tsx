@@ -20,12 +20,14 @@ export function Component() {
         {({ items }) => {
           const versions = new Set(items.map(({ version }) => version)).size;
           const runners = items.filter(({ role }) => role !== 'api');
+          const running = items.reduce((sum, one) => sum + one.running, 0);
+          const total = [t('processes', { count: runners.length, n: format.number(runners.length) }), t('calls', { count: running, n: format.number(running) })].join(' · ');
           const newest = Math.max(...items.map(({ heartbeat_at }) => new Date(heartbeat_at).getTime()));
           return (
             <>
               {runners.length === 0 && <Alert style={{ marginBottom: 12 }} type="error" showIcon title={t('none')} description={t('noneHint')} />}
               {versions > 1 && <Alert style={{ marginBottom: 12 }} type="info" showIcon title={t('versions', { count: versions })} />}
-              <Card size="small" title={t('total', { workers: format.number(runners.length), running: format.number(items.reduce((sum, { running }) => sum + running, 0)) })} styles={{ body: { padding: 0 } }}>
+              <Card size="small" title={total} styles={{ body: { padding: 0 } }}>
                 <Table
                   size="small"
                   rowKey="id"

@@ -18,6 +18,7 @@ from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import query_of
 from llm_scheduler.api.schemas.sign_in import TenantName
 from llm_scheduler.api.signing import device_of, note_signed_in, signing_of
+from llm_scheduler.domain.errors import SchedulerError
 from llm_scheduler.services.provider_sign_in import ERRAND_S
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class StartQuery(Body):
 
     tenant: TenantName | None = None
     target: Annotated[str, StringConstraints(pattern=r"^/", max_length=500)] = "/"
-    """A path of this server, for example `/models`."""
+    """A path of this server, for example `/models`; without the prefix under which a proxy shows it."""
 
 
 class ReturnQuery(Body):
@@ -65,7 +66,10 @@ async def start(request: Request) -> Answer:
     asked = query_of(request, StartQuery)
     if not _OWN_PATH.fullmatch(asked.target):
         raise Problem(422, "invalid_request", "target: Use a path of this server, such as /models.")
-    departure = await provider.begin(redirect_uri, asked.tenant, asked.target)
+    try:
+        departure = await provider.begin(redirect_uri, asked.tenant, asked.target)
+    except SchedulerError as error:
+        return _back_to_the_door(request, error)
     return _redirect(departure.url, _errand_cookie(request, departure.kept, ERRAND_S))
 
 
@@ -75,7 +79,7 @@ async def start(request: Request) -> Answer:
         Tag.SIGN_IN,
         "Come back from the provider",
         query=ReturnQuery,
-        answers={302: "Signed in; to where it began."},
+        answers={302: "Signed in, to where it began; a browser that is not let in, to the sign-in page."},
         problems=(401, 403, 404, 503),
         is_open=True,
     ),
@@ -85,20 +89,32 @@ async def callback(request: Request) -> Answer:
     provider, redirect_uri = _provider(request)
     returned = {name: value[:_MOST_RETURNED] for name, value in request.query_params.items()}
     kept = request.cookies.get(_ERRAND_COOKIE)
-    signed, target = await provider.finish(kept, redirect_uri, returned, device_of(request))
+    try:
+        signed, target = await provider.finish(kept, redirect_uri, returned, device_of(request))
+    except SchedulerError as error:
+        return _back_to_the_door(request, error)
     note_signed_in(request, signed)
     secure = is_secure(request, signing_of(request).public_url)
     max_age_s = max(0, (signed.expires_at - caller_of(request).parts.clock.now()) // 1000)
     root = caller_of(request).parts.root_path
     cookies = sign_in_cookies(signed.refresh.text, signed.refresh.csrf, max_age_s, root, secure=secure)
-    return _redirect(target, _errand_cookie(request, "", 0), *cookies)
+    return _redirect(root + target, _errand_cookie(request, "", 0), *cookies)
+
+
+def _back_to_the_door(request: Request, error: SchedulerError) -> Answer:
+    """Where somebody can begin again. It is a person's browser that comes here; a program has the problem itself."""
+    if "text/html" not in request.headers.get("accept", ""):
+        raise error
+    root = caller_of(request).parts.root_path
+    return _redirect(f"{root}/sign-in?error={error.code}", _errand_cookie(request, "", 0))
 
 
 def _provider(request: Request) -> tuple[ProviderSignIn, str]:
     parts = signing_of(request)
     if parts.provider is None or parts.public_url is None:
         raise Problem(404, "not_found", "No provider is configured (LLMS_OIDC_ISSUER); sign in with a password.")
-    return parts.provider, f"{parts.public_url}{_PATH}/callback"
+    root = caller_of(request).parts.root_path
+    return parts.provider, f"{parts.public_url}{root}{_PATH}/callback"
 
 
 def _errand_cookie(request: Request, value: str, max_age_s: int) -> tuple[bytes, bytes]:

@@ -232,12 +232,14 @@ async def _drop_tasks(connection: Connection, name: str, seen_at: Millis) -> boo
     )
     await connection.execute("LOCK TABLES tasks WRITE")
     try:
-        if (await connection.execute(moved)).rows:
-            return False
-        await connection.execute(_drop("tasks", name))
-        return True
-    finally:
+        is_moved = bool((await connection.execute(moved)).rows)
+        if not is_moved:
+            await connection.execute(_drop("tasks", name))
+    except MySQLError:  # not a cancel: its connection is gone, and what the end of it raised would hide it
         await connection.execute("UNLOCK TABLES")
+        raise
+    await connection.execute("UNLOCK TABLES")
+    return not is_moved
 
 
 async def _drop_beside(connection: Connection, table: str, within: IdRange) -> None:

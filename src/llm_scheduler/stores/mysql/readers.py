@@ -93,9 +93,12 @@ class Readers:
                 return await greenlet_spawn(query, MysqlReader(connection))
             await connection.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
             try:
-                return await greenlet_spawn(query, MysqlReader(connection))
-            finally:
+                answer = await greenlet_spawn(query, MysqlReader(connection))
+            except MySQLError:  # not a cancel: its connection is gone, and what the end of it raised would hide it
                 await connection.execute("COMMIT")
+                raise
+            await connection.execute("COMMIT")
+            return answer
 
         return await self.use(asked)
 

@@ -8,14 +8,14 @@ import { problemOf } from '../../api/problem';
 import { TestModal } from './actions';
 import { NAME, PRESETS, type Preset } from './presets';
 
-type Fields = { name: string; model?: string; base_url?: string; api_key?: string; path?: string; timeout_s?: number; max_workers?: number; auto?: boolean; rpm?: number; tpm?: number; strategy?: string };
+type Fields = { name: string; model?: string; base_url?: string; api_key?: string; model_path?: string; timeout_s?: number; max_workers?: number; auto?: boolean; rpm?: number; tpm?: number; strategy?: string };
 
-const STEP_FIELDS: (keyof Fields)[][] = [[], ['name', 'model', 'base_url', 'api_key', 'path', 'timeout_s'], ['max_workers', 'rpm', 'tpm', 'strategy']];
+const STEP_FIELDS: (keyof Fields)[][] = [[], ['name', 'model', 'base_url', 'api_key', 'model_path', 'timeout_s'], ['max_workers', 'rpm', 'tpm', 'strategy']];
 export const STRATEGIES = ['fair', 'priority', 'fifo', 'wfq', 'tenant_first', 'deadline', 'shortest', 'backlog'];
 
 /** The body that the wizard sends: what was left empty is left out. */
 export function bodyOf(preset: Preset, fields: Fields): ModelBody {
-  const config = Object.fromEntries(Object.entries({ base_url: fields.base_url, api_key: fields.api_key, model: fields.model, path: fields.path, timeout_s: fields.timeout_s }).filter(([, value]) => value !== undefined && value !== ''));
+  const config = Object.fromEntries(Object.entries({ base_url: fields.base_url, api_key: fields.api_key, model: fields.model, model_path: fields.model_path, timeout_s: fields.timeout_s }).filter(([, value]) => value !== undefined && value !== ''));
   const limits = Object.fromEntries(Object.entries({ rpm: fields.rpm, tpm: fields.tpm, strategy: fields.strategy }).filter(([, value]) => value !== undefined && value !== null && value !== ''));
   return { name: fields.name, type: preset.type, config, max_workers: fields.auto ? 'auto' : (fields.max_workers ?? 4), ...limits };
 }
@@ -88,7 +88,7 @@ export function AddWizard({ onClose }: { onClose: () => void }) {
           {preset.baseUrl && <Form.Item name="base_url" label={t('wizard.baseUrl')} rules={[...required, { type: 'url' }]}><Input spellCheck={false} /></Form.Item>}
           {preset.baseUrl && <Form.Item name="api_key" label={t('wizard.apiKey')} extra={t('wizard.apiKeyHint')} rules={preset.needsKey ? required : []}><Input.Password autoComplete="off" /></Form.Item>}
           {preset.baseUrl && <Form.Item name="model" label={t('wizard.model')} extra={t('wizard.modelHint')}><Input spellCheck={false} /></Form.Item>}
-          {preset.type === 'local' && <Form.Item name="path" label={t('wizard.path')} extra={t('wizard.pathHint')}><Input spellCheck={false} /></Form.Item>}
+          {preset.type === 'local' && <Form.Item name="model_path" label={t('wizard.path')} extra={t('wizard.pathHint')}><Input spellCheck={false} /></Form.Item>}
           <Form.Item name="timeout_s" label={t('wizard.timeout')}><InputNumber min={1} max={3600} placeholder="120" /></Form.Item>
         </div>
         <div hidden={step !== 2}>

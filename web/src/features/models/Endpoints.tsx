@@ -83,7 +83,7 @@ export function Endpoints({ model }: { model: string }) {
             locale={{ emptyText: <EmptyState title={t('endpoint.none')} hint={t('endpoint.noneHint')} action={add} /> }}
             columns={[
               { title: t('endpoint.name'), dataIndex: 'name' },
-              { title: t('status.active'), width: 190, render: (_, { status, wait_ms }) => <Space size={4}><Tag color={COLOR[status]}>{t(`endpoint.status.${status}`)}</Tag>{wait_ms ? t('endpoint.wait', { time: format.duration(wait_ms) }) : null}</Space> },
+              { title: t('endpoint.state'), width: 190, render: (_, { status, wait_ms }) => <Space size={4}><Tag color={COLOR[status]}>{t(`endpoint.status.${status}`)}</Tag>{wait_ms ? t('endpoint.wait', { time: format.duration(wait_ms) }) : null}</Space> },
               { title: t('endpoint.weight'), width: 80, align: 'right', dataIndex: 'weight' },
               { title: t('endpoint.running'), width: 100, align: 'right', className: 'num', render: (_, { running, max_workers }) => `${running ?? '–'}${max_workers ? ` / ${max_workers}` : ''}` },
               { title: t('endpoint.calls'), width: 130, align: 'right', className: 'num', render: (_, { calls, failures }) => (calls === null ? '–' : `${calls}, ${failures}`) },

@@ -64,7 +64,7 @@ export function ModelCard({ model }: { model: ModelShown }) {
         ))}
       </div>
       <Gauges model={model} />
-      <Typography.Text type="secondary" style={{ fontSize: 12 }}>{model.type}{model.endpoints.length > 0 && ` · ${model.endpoints.length} ${t('tab.endpoints')}`}</Typography.Text>
+      <Typography.Text type="secondary" style={{ fontSize: 12 }}>{model.type}{model.endpoints.length > 0 && ` · ${t('card.endpoints', { count: model.endpoints.length })}`}</Typography.Text>
       {open === 'scale' && <ScaleModal model={model} onClose={() => setOpen(null)} />}
       {open === 'test' && <TestModal name={model.name} onClose={() => setOpen(null)} />}
     </Card>

@@ -41,7 +41,7 @@ export function ScaleModal({ model, onClose }: { model: ModelShown; onClose: () 
   const scale = useMutation({
     mutationFn: () => body(postModelsNameScale({ path: { name: model.name }, body: { max_workers: isAuto ? 'auto' : (count ?? 1) }, throwOnError: true })),
     onSuccess: ({ name, max_workers }) => {
-      void message.success(t('told.scaled', { name, n: max_workers }));
+      void message.success(t('told.scaled', { name, count: max_workers }));
       void queries.invalidateQueries();
       onClose();
     },

@@ -43,7 +43,7 @@ export function BulkBar({ count, filter, onStarted, onClear, children }: { count
           style={{ marginBottom: 12 }}
           closable={{ onClose: () => setRunning(undefined) }}
           type={state.status === 'failed' ? 'error' : state.status === 'completed' ? 'success' : 'info'}
-          title={t(state.status === 'running' ? 'act.running' : state.status === 'completed' ? 'act.finished' : 'act.failed', { action: t(`act.${running.name}`), seen: state.seen, changed: state.changed, error: state.error })}
+          title={t(state.status === 'running' ? 'act.running' : state.status === 'completed' ? 'act.finished' : 'act.failed', { action: t(`act.${running.name}`), seen: state.seen, count: state.seen, changed: state.changed, error: state.error })}
           description={state.status === 'running' && <><Progress percent={100} status="active" showInfo={false} size="small" />{t('act.background')}</>}
         />
       )}

@@ -5,6 +5,7 @@ import { useEffect, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
 import { getModels } from '../../api/gen';
+import { useMay } from '../../api/me';
 import { isEmpty, type TaskFilter } from './filter';
 
 const SPANS = ['15m', '1h', '24h', '7d', '30d'] as const;
@@ -24,7 +25,8 @@ function Text({ value, label, width, onCommit, isSearch = false }: { value: stri
 export function FilterBar({ filter, onChange }: { filter: TaskFilter; onChange: (filter: TaskFilter) => void }) {
   const { t } = useTranslation('tasks');
   const { t: words } = useTranslation();
-  const models = useQuery({ queryKey: ['models'], queryFn: () => body(getModels({ throwOnError: true })), staleTime: 30_000 });
+  const may = useMay();
+  const models = useQuery({ queryKey: ['models'], enabled: may('models:read'), queryFn: () => body(getModels({ throwOnError: true })), staleTime: 30_000 });
   const put = (part: Partial<TaskFilter>) => onChange(Object.fromEntries(Object.entries({ ...filter, ...part }).filter(([, value]) => value !== undefined && value !== '')) as TaskFilter);
   const own = filter.created && !(SPANS as readonly string[]).includes(filter.created) ? [{ value: filter.created, label: filter.created }] : [];
   const isPhone = !Grid.useBreakpoint().md;

@@ -24,7 +24,7 @@ export function Peek({ id, onClose }: { id: number; onClose: () => void }) {
               size="small"
               column={1}
               items={[
-                { key: 'status', label: t('column.status'), children: <Space><StatusTag status={task.status} />{task.queue_position !== null && t('position', { n: task.queue_position })}</Space> },
+                { key: 'status', label: t('column.status'), children: <Space><StatusTag status={task.status} />{task.queue_position !== null && t('position', { n: task.queue_position + 1 })}</Space> },
                 { key: 'model', label: t('column.model'), children: task.model },
                 { key: 'priority', label: t('column.priority'), children: <Priority value={task.priority} /> },
                 { key: 'created', label: t('column.created'), children: <Moment at={task.created_at} /> },

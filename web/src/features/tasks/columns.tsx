@@ -10,7 +10,8 @@ import { useFormat } from '../../components/format';
 export const COLUMNS = ['id', 'status', 'model', 'type', 'priority', 'attempt', 'wait', 'ran', 'tokens', 'cost', 'created', 'completed', 'error', 'metadata'] as const;
 export type ColumnName = (typeof COLUMNS)[number];
 export const DEFAULT_COLUMNS: ColumnName[] = ['id', 'status', 'model', 'priority', 'attempt', 'wait', 'ran', 'tokens', 'cost', 'created'];
-export const PHONE_COLUMNS: ColumnName[] = ['id', 'status', 'model', 'created'];
+/** What a hand's width holds without scrolling sideways; the newest is first anyway. */
+export const PHONE_COLUMNS: ColumnName[] = ['id', 'status', 'model'];
 
 const between = (from: string | null, to: string | null) => (from && to ? new Date(to).getTime() - new Date(from).getTime() : null);
 
@@ -27,9 +28,9 @@ export function useColumns(shown: readonly ColumnName[]): TableColumnType<TaskSh
     const all: Record<ColumnName, TableColumnType<TaskShown>> = {
       id: { width: 84, fixed: 'left', render: (_, { id }) => <Link to={`/tasks/${id}`} className="num">{id}</Link> },
       status: { width: 104, render: (_, { status }) => <StatusTag status={status} /> },
-      model: { width: 140, ellipsis: true, render: (_, { model }) => model },
+      model: { width: 116, ellipsis: true, render: (_, { model }) => model },
       type: { width: 100, ellipsis: true, render: (_, { type }) => type },
-      priority: { width: 88, render: (_, { priority }) => <Priority value={priority} /> },
+      priority: { width: 92, render: (_, { priority }) => <Priority value={priority} /> },
       attempt: { width: 96, ...right, render: (_, { attempt, failures }) => (failures ? <Typography.Text type="warning">{attempt}</Typography.Text> : attempt) },
       wait: { width: 84, ...right, render: (_, task) => duration(waitedMs(task)) },
       ran: { width: 84, ...right, render: (_, task) => duration(ranMs(task)) },
