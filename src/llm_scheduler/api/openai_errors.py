@@ -84,7 +84,7 @@ def is_openai(path: str) -> bool:
 
 def spoken(problem: Problem) -> Problem:
     """The same with the status that OpenAI would give, and a word to SDKs that would try in vain."""
-    if problem.status == HTTPStatus.UNPROCESSABLE_CONTENT:
+    if problem.status == HTTPStatus.UNPROCESSABLE_ENTITY:
         problem.status = HTTPStatus.BAD_REQUEST
     if problem.status == HTTPStatus.CONFLICT:
         problem.headers.update(NO_RETRY)

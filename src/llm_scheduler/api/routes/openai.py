@@ -71,6 +71,6 @@ async def get_model(request: Request) -> Answer:
 
 def model_json(caller: Caller, model: Model) -> dict[str, object]:
     """OpenAI's object; owned by the tenant, or by the installation."""
-    tenant = caller.parts.catalogue.tenants_by_id().get(model.tenant_id)
+    tenant = caller.parts.catalogue.tenants_by_id.get(model.tenant_id)
     owner = _INSTALLATION if tenant is None or model.tenant_id == DEFAULT_TENANT else tenant.name
     return {"id": model.name, "object": "model", "created": model.created_at // 1000, "owned_by": owner}
