@@ -69,13 +69,16 @@ async def read_chat(request: Request) -> Asked:
     body = checked(value, ChatBody, "body")
     given: dict[str, Any] = value  # type: ignore[assignment] - an object, or it was refused
     key = idempotency_key(request)
-    draft = TaskBody(
-        model=body.model,
-        input=_for_provider(given),
-        priority=_priority(request, body),
-        deadline_at=body.deadline,
-        metadata=body.metadata,
-        idempotency_key=key,
+    draft = TaskBody.model_validate(
+        {
+            "model": body.model,
+            "input": _for_provider(given),
+            "priority": _priority(request, body),
+            # As it was sent: instants are read from text.
+            "deadline_at": given.get("deadline"),
+            "metadata": body.metadata,
+            "idempotency_key": key,
+        }
     )
     return Asked(draft, _terms(request, body, has_key=key is not None))
 

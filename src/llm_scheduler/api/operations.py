@@ -79,7 +79,7 @@ _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
         "name": "X-LLMS-On-Disconnect",
         "in": "header",
         "required": False,
-        "description": "What becomes of the task when the caller hangs up; with an Idempotency-Key `keep`, else `cancel`.",
+        "description": "What becomes of the task when the caller hangs up: `keep` with an Idempotency-Key, or `cancel`.",
         "schema": {"type": "string", "enum": ["cancel", "keep"]},
     },
 }
