@@ -79,7 +79,7 @@ _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
         "name": "X-LLMS-On-Disconnect",
         "in": "header",
         "required": False,
-        "description": "What becomes of the task when the caller hangs up: `keep` with an Idempotency-Key, or `cancel`.",
+        "description": "What becomes of the task when its caller hangs up; by default `keep` with an Idempotency-Key.",
         "schema": {"type": "string", "enum": ["cancel", "keep"]},
     },
 }
