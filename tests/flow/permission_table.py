@@ -104,6 +104,18 @@ def about_model(suffix: str = "", body: Any = None) -> Callable[[World, str], Aw
     return make
 
 
+async def chat(world: World, tenant: str) -> Asked:
+    name = world.name(tenant)
+    # What it says may be read by whoever may call it, and stays with them.
+    model = {"name": name, "type": "scripted", "config": {"text": "Good morning"}}
+    await world.made(world.root(tenant), "/api/v1/models", model)
+    return Asked("/v1/chat/completions", {"model": name, "messages": [{"role": "user", "content": "Hi"}]})
+
+
+async def openai_model(world: World, tenant: str) -> Asked:
+    return Asked((await about_model()(world, tenant)).path.removeprefix("/api"))
+
+
 def about_endpoint(suffix: str = "", body: Any = None) -> Callable[[World, str], Awaitable[Asked]]:
     async def make(world: World, tenant: str) -> Asked:
         asked = await about_model("/endpoints")(world, tenant)
@@ -268,6 +280,10 @@ PASSWORDS = {"current_password": "x", "new_password": "four new words of mine"}
 NOTHING = {"action": "cancel", "filter": {"q": "nothing-at-all"}}
 
 ROWS = (
+    # What OpenAI's clients call
+    Row("POST", "/v1/chat/completions", "BAOD", 200, chat, 404, 200),
+    Row("GET", "/v1/models", "BAODV", 200, plain("/v1/models")),
+    Row("GET", "/v1/models/{name:path}", "BAODV", 200, openai_model, 404, 200),
     # Tasks
     Row("POST", "/api/v1/tasks", "BAOD", 201, plain("/api/v1/tasks", TASK)),
     Row("GET", "/api/v1/tasks", "BAODVK", 200, plain("/api/v1/tasks")),

@@ -114,6 +114,7 @@ _READS: Final = "changes nothing"
 NOT_AUDITED: Final[Mapping[tuple[str, str], str]] = {
     ("POST", "/api/v1/tasks"): "a task's own log has it",
     ("POST", "/api/v1/tasks/bulk"): "the tasks' own logs have it",
+    ("POST", "/v1/chat/completions"): "a task's own log has it",
     ("POST", "/api/v1/tasks/{task_id}/cancel"): "a task's own log has it",
     ("POST", "/api/v1/tasks/{task_id}/retry"): "a task's own log has it",
     ("POST", "/api/v1/auth/refresh"): "goes on with what was opened; a token used twice is told of by `services`",

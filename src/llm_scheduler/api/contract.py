@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from llm_scheduler.api.errors import codes
 from llm_scheduler.api.fields import Body
 from llm_scheduler.api.operations import SCHEMAS, TAG_TEXTS, path_parameters
+from llm_scheduler.api.schemas.openai import OpenAIErrorAnswer
 from llm_scheduler.api.schemas.problems import ProblemAnswer
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ ABOUT: Final = """A durable scheduler for LLM work: queues, limits, retries and 
 Every path but `/healthz`, `/readyz` and this document asks for a key: `Authorization: Bearer KEY` or `X-API-Key: KEY`.
 Times are RFC 3339 in UTC, money is integer micro-USD, ids are integers. Errors are `application/problem+json`
 (RFC 9457) with a stable `code`; 429 and 503 say in `Retry-After` when to try again. Lists give `next_cursor`, null on
-the last page. Unknown fields and parameters are refused."""
+the last page. Unknown fields and parameters are refused. Under `/v1` all this is as OpenAI's clients know it."""
 _KEYS: Final = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "An API key."},
     "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
@@ -45,7 +46,10 @@ def document(routes: Sequence[BaseRoute], version: str) -> dict[str, Any]:
     components = found.setdefault("components", {})
     components["securitySchemes"] = _KEYS
     schemas = components.setdefault("schemas", {})
-    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [(ProblemAnswer, "serialization")]
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = [
+        (ProblemAnswer, "serialization"),
+        (OpenAIErrorAnswer, "serialization"),
+    ]
     for model in _bodies():
         models.append((model, "validation"))
     described = models_json_schema(models, ref_template=SCHEMAS + "{model}")[1]

@@ -104,6 +104,7 @@ TITLES: Final[Mapping[int, str]] = {
     204: "No Content",
     302: "Found",
     308: "Permanent Redirect",
+    400: "Bad Request",
     401: "Unauthorized",
     403: "Forbidden",
     404: "Not Found",
@@ -114,7 +115,9 @@ TITLES: Final[Mapping[int, str]] = {
     422: "Unprocessable Content",
     429: "Too Many Requests",
     500: "Internal Server Error",
+    502: "Bad Gateway",
     503: "Service Unavailable",
+    504: "Gateway Timeout",
 }
 """Of RFC 9110; Python's own names differ from version to version, and the document must not."""
 

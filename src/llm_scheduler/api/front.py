@@ -22,6 +22,7 @@ from llm_scheduler.api.errors import (
     rate_problem,
     wrong_method,
 )
+from llm_scheduler.api.openai_errors import error_body, is_openai, raw_headers, spoken
 from llm_scheduler.api.parts import Caller
 from llm_scheduler.api.permissions import OPEN_PATHS
 from llm_scheduler.api.protection import FILES, HEALTH_PATHS, check_key_address, limit_headers
@@ -105,7 +106,8 @@ class Front:
             if status:
                 # Half an answer is out: only cutting the connection tells the truth.
                 raise
-            await _send_problem(problem, request_id, answer, self._parts.redact)
+            send_it = _send_openai_problem if is_openai(scope["path"]) else _send_problem
+            await send_it(problem, request_id, answer, self._parts.redact)
 
     def _strip_root(self, scope: Scope) -> None:
         """A proxy may leave the prefix in the path."""
@@ -270,5 +272,13 @@ async def _send_nothing(headers: Sequence[tuple[bytes, bytes]], send: Send) -> N
 async def _send_problem(problem: Problem, request_id: str, send: Send, redact: Callable[[str], str]) -> None:
     body = problem.body(request_id, redact)
     headers = problem.raw_headers(len(body))
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def _send_openai_problem(problem: Problem, _: str, send: Send, redact: Callable[[str], str]) -> None:
+    problem = spoken(problem)
+    body = error_body(problem, redact)
+    headers = raw_headers(problem, len(body))
     await send({"type": "http.response.start", "status": problem.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -15,6 +15,7 @@ from llm_scheduler.api.errors import TITLES
 from llm_scheduler.api.parts import caller_in, check_model
 from llm_scheduler.api.permissions import NEEDS, check
 from llm_scheduler.api.protection import ADMINISTRATION
+from llm_scheduler.api.reading import JSON_MEDIA
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 SCHEMAS: Final = "#/components/schemas/"
 MODEL_PATH: Final = "/api/v1/models/{name:path}"
+OPENAI_MODEL_PATH: Final = "/v1/models/{name:path}"
 """Routes that begin so are about the model of that name."""
 _ALWAYS: Final = (401, 403, 422, 429, 500)
 _ALWAYS_OPEN: Final = (429, 500)
@@ -58,7 +60,28 @@ _HEADERS: Final[Mapping[str, Mapping[str, object]]] = {
         "required": False,
         "description": "Repeat a request safely: the same key gives the same answer.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
-    }
+    },
+    "X-LLMS-Priority": {
+        "name": "X-LLMS-Priority",
+        "in": "header",
+        "required": False,
+        "description": "`high`, `medium`, `low`, or 0 (first) to 9 (last); the body's `priority` goes before it.",
+        "schema": {"type": "string", "pattern": "^(high|medium|low|[0-9])$"},
+    },
+    "X-LLMS-Max-Wait": {
+        "name": "X-LLMS-Max-Wait",
+        "in": "header",
+        "required": False,
+        "description": "As `max_wait_s` in the body.",
+        "schema": {"type": "number", "minimum": 0.1, "maximum": 3600},
+    },
+    "X-LLMS-On-Disconnect": {
+        "name": "X-LLMS-On-Disconnect",
+        "in": "header",
+        "required": False,
+        "description": "What becomes of the task when its caller hangs up; by default `keep` with an Idempotency-Key.",
+        "schema": {"type": "string", "enum": ["cancel", "keep"]},
+    },
 }
 
 
@@ -75,6 +98,7 @@ class Tag(StrEnum):
     ME = "Own account"
     AUDIT = "Audit log"
     SYSTEM = "System"
+    OPENAI = "OpenAI"
 
 
 TAG_TEXTS: Final[Mapping[Tag, str]] = {
@@ -88,6 +112,7 @@ TAG_TEXTS: Final[Mapping[Tag, str]] = {
     Tag.ME: "What people see and change of their own account.",
     Tag.AUDIT: "Who did what to what, from where, and what changed; append-only, each row sealed by the next.",
     Tag.SYSTEM: "Health, metrics and live news.",
+    Tag.OPENAI: "What OpenAI's SDKs call, with this server's `/v1` as their `base_url`; errors are in OpenAI's words.",
 }
 
 
@@ -106,7 +131,7 @@ class DirectRoute(APIRoute):
         # One need for a path's methods: each route of ours has one method.
         name = (next(iter(self.methods or ())), self.path)
         need = NEEDS.get(name)
-        names_model = self.path.startswith(MODEL_PATH)
+        names_model = self.path.startswith((MODEL_PATH, OPENAI_MODEL_PATH))
         is_administration = need in ADMINISTRATION
 
         def let_pass(scope: MutableMapping[str, Any]) -> None:
@@ -174,6 +199,36 @@ def operation(  # noqa: PLR0913 - one place for all that the document says about
         "responses": responses,
         "openapi_extra": extra,
     }
+
+
+def openai_operation(
+    summary: str,
+    *,
+    answers: Mapping[int, type[BaseModel]],
+    problems: Sequence[int] = (),
+    body: type[BaseModel] | None = None,
+    headers: Sequence[str] = (),
+    is_streamed: bool = False,
+) -> dict[str, Any]:
+    """As `operation`, for a route under `/v1`: its errors are in OpenAI's words, and what is wrong is 400.
+
+    Args:
+        summary: one line.
+        answers: by status.
+        problems: statuses beyond 400, 401, 403, 429 and 500.
+        body: what is taken.
+        headers: names among those known here.
+        is_streamed: the answer may be a stream of events.
+    """
+    made = operation(Tag.OPENAI, summary, answers=answers, problems=(400, *problems), body=body, headers=headers)
+    responses = made["responses"]
+    del responses[422]
+    for status, described in responses.items():
+        if status >= HTTPStatus.BAD_REQUEST:
+            described["content"] = {JSON_MEDIA: {"schema": {"$ref": SCHEMAS + "OpenAIErrorAnswer"}}}
+    if is_streamed:
+        responses[next(iter(answers))]["content"] = {"text/event-stream": {"schema": {"type": "string"}}}
+    return made
 
 
 def path_parameters(path: str) -> list[dict[str, Any]]:

@@ -136,6 +136,10 @@ NEEDS: Final[Mapping[tuple[str, str], Need]] = {
     ("GET", "/api/v1/audit"): P.AUDIT_READ,
     ("GET", "/api/v1/audit/export"): P.AUDIT_READ,
     ("GET", "/api/v1/audit/verify"): P.SYSTEM_READ,
+    # And `payloads:read`, for the answer.
+    ("POST", "/v1/chat/completions"): P.TASKS_SUBMIT,
+    ("GET", "/v1/models"): P.MODELS_READ,
+    ("GET", "/v1/models/{name:path}"): P.MODELS_READ,
     ("GET", "/healthz"): Open.TO_ALL,
     ("GET", "/readyz"): Open.TO_ALL,
     # Open on loopback, see `Front`.

@@ -31,14 +31,17 @@ HEALTH_PATHS: Final = frozenset({"/healthz", "/readyz"})
 """Probes come by plain HTTP, and often."""
 FILES: Final = "/static/"
 """What pages are made of: many for each page, and cheap."""
-_API: Final = "/api/"
+_API: Final = ("/api/", "/v1/")
 _METRICS: Final = "/metrics"
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(?::[0-9]{1,5})?")
 _CORS_METHODS: Final = b"GET, POST, PUT, PATCH, DELETE"
 _CORS_HEADERS: Final = (
-    b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-CSRF-Token, X-Request-ID, X-Tenant"
+    b"Authorization, Content-Type, Idempotency-Key, Last-Event-ID, X-API-Key, X-CSRF-Token, X-LLMS-Max-Wait, "
+    b"X-LLMS-On-Disconnect, X-LLMS-Priority, X-Request-ID, X-Tenant"
 )
-_CORS_SHOWN: Final = b"Location, Retry-After, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+_CORS_SHOWN: Final = (
+    b"Location, Retry-After, X-LLMS-Task-Id, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+)
 _CORS_KEPT_S: Final = b"600"
 _BASE: Final[tuple[Header, ...]] = (
     (b"x-content-type-options", b"nosniff"),

@@ -30,6 +30,8 @@ class TaskDelta(NamedTuple):
     tenant_id: TenantId
     attempt: int
     text: str
+    before: int = 0
+    """Characters that the attempt had put out before: a watcher knows by it whether it has the whole text so far."""
 
 
 class Missed(NamedTuple):

@@ -168,3 +168,21 @@ class BoundedKind(Protocol):
     def open_within(self, model: str, config: Mapping[str, object], outbound: Outbound | None) -> Provider:
         """As `ProviderKind.open`; every connection is checked against `outbound` when it is opened."""
         ...
+
+
+class Refusal(NamedTuple):
+    """A field of a chat completion that a kind of model cannot serve. `why` goes on from the model's name."""
+
+    field: str
+    why: str
+
+
+@runtime_checkable
+class SelectiveKind(Protocol):
+    """A kind that serves less than OpenAI's chat completions, and says so before anything is queued."""
+
+    name: str
+
+    def cannot(self, body: Mapping[str, object]) -> Refusal | None:
+        """The first thing in a chat completion that its models cannot do."""
+        ...

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
+from llm_scheduler.ports.provider import Refusal
 from llm_scheduler.providers import config as fields
 from llm_scheduler.providers.anthropic_answer import MessageAssembly
 from llm_scheduler.providers.config import Field, checked, endpoint_url
@@ -33,6 +34,22 @@ FIELDS: Final = (
     Field("headers", fields.headers),
     Field("extra_body", fields.json_object),
 )
+_INSTEAD: Final[Mapping[str, str]] = {
+    "frequency_penalty": "",
+    "function_call": "`tool_choice` in Anthropic's words",
+    "functions": "`tools` in Anthropic's words",
+    "logit_bias": "",
+    "logprobs": "",
+    "max_completion_tokens": "`max_tokens`",
+    "modalities": "",
+    "presence_penalty": "",
+    "reasoning_effort": "`thinking`",
+    "response_format": "`output_config`",
+    "seed": "",
+    "stop": "`stop_sequences`",
+    "top_logprobs": "",
+}
+"""Fields of OpenAI's that Messages has not, and what it has instead."""
 
 
 class AnthropicKind:
@@ -54,6 +71,18 @@ class AnthropicKind:
             InvalidInputError: a field is unknown or unacceptable.
         """
         return checked(config, FIELDS, "config")
+
+    def cannot(self, body: Mapping[str, object]) -> Refusal | None:
+        """The first field of OpenAI's chat completions that its models do not take."""
+        for name, instead in _INSTEAD.items():
+            if body.get(name) is not None:
+                return Refusal(name, f"does not take '{name}'; {f'use {instead}' if instead else 'leave it out'}.")
+        if body.get("n") not in (None, 1):
+            return Refusal("n", "gives one answer; leave 'n' out.")
+        tools = body.get("tools")
+        if isinstance(tools, list) and any(isinstance(tool, Mapping) and "function" in tool for tool in tools):
+            return Refusal("tools", "takes tools in Anthropic's words: `name`, `description`, `input_schema`.")
+        return None
 
     def open(self, model: str, config: Mapping[str, object]) -> AnthropicProvider:
         """A provider for one model; connects when first called."""

@@ -17,7 +17,7 @@ from llm_scheduler.ports.feed import TaskChanged, TaskDelta
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-VERSION: Final = b"\x01"
+VERSION: Final = b"\x02"
 # By place: new ones go to the end, and none is ever taken out.
 _STATUSES: Final = (
     Status.BLOCKED,
@@ -32,7 +32,7 @@ _STATUSES: Final = (
 )
 _CODES: Final = {status: code for code, status in enumerate(_STATUSES)}
 _CHANGE: Final = struct.Struct(">QQQBIQ")
-_DELTA: Final = struct.Struct(">QQII")
+_DELTA: Final = struct.Struct(">QQIII")
 _ID: Final = struct.Struct(">Q")
 
 
@@ -43,9 +43,9 @@ def packed_change(news: TaskChanged) -> bytes:
 
 
 def packed_delta(news: TaskDelta) -> bytes:
-    """24 bytes and the text."""
+    """28 bytes and the text."""
     text = news.text.encode(errors="replace")
-    return _DELTA.pack(news.task_id, news.tenant_id, news.attempt, len(text)) + text
+    return _DELTA.pack(news.task_id, news.tenant_id, news.attempt, news.before, len(text)) + text
 
 
 def packed_ids(ids: Iterable[TaskId]) -> bytes:
@@ -70,11 +70,11 @@ def deltas(payload: bytes) -> Iterator[TaskDelta]:
         return
     at = 1
     while at + _DELTA.size <= len(payload):
-        task_id, tenant_id, attempt, size = _DELTA.unpack_from(payload, at)
+        task_id, tenant_id, attempt, before, size = _DELTA.unpack_from(payload, at)
         at += _DELTA.size
         text = payload[at : at + size].decode(errors="replace")
         at += size
-        yield TaskDelta(TaskId(task_id), TenantId(tenant_id), attempt, text)
+        yield TaskDelta(TaskId(task_id), TenantId(tenant_id), attempt, text, before)
 
 
 def ids(payload: bytes) -> list[TaskId]:

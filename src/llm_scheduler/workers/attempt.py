@@ -64,11 +64,13 @@ class Attempt:
         "_is_calling",
         "_is_theirs",
         "_model",
+        "_said",
         "_session_id",
         "_size",
         "_started",
         "_task",
         "_tools",
+        "_unheard",
         "_way",
         "_why",
         "overdue_at_s",
@@ -84,6 +86,8 @@ class Attempt:
         self._why: Why | None = None
         self._size: RequestSize | None = None
         self._fate = Fate()
+        self._said = 0
+        self._unheard: list[str] = []
         self.overdue_at_s = float("inf")
 
     @property
@@ -241,10 +245,14 @@ class Attempt:
         return answer if plugin is None else plugin.finish(answer, body)
 
     def _delta(self, text: str) -> None:
-        if self._tools.feed.has_watchers(self._started.task_id):
-            self._tools.feed.publish(
-                TaskDelta(self._started.task_id, self._started.tenant_id, self._started.attempt, text)
-            )
+        """Tell it; what nobody was there to hear goes to the first who comes, so that they have all of it."""
+        tools, started, unheard = self._tools, self._started, self._unheard
+        unheard.append(text)
+        if tools.feed.has_watchers(started.task_id):
+            said = text if len(unheard) == 1 else "".join(unheard)
+            tools.feed.publish(TaskDelta(started.task_id, started.tenant_id, started.attempt, said, self._said))
+            self._said += len(said)
+            unheard.clear()
 
     def _after_abort(self) -> Ended | None:
         if self._why is None:

@@ -9,7 +9,7 @@ import { useModels } from '../api/stats';
 import { origin } from '../app/base';
 import { Code, EmptyState, Loaded, PageHeader, StatusTag } from '../components/basics';
 import { useFormat } from '../components/format';
-import { cliOf, curlOf, pythonOf } from '../features/playground/code';
+import { cliOf, curlOf, openaiOf, pythonOf } from '../features/playground/code';
 import { useChat, type Turn } from '../features/playground/useChat';
 import { ranMs, waitedMs } from '../features/tasks/columns';
 
@@ -133,6 +133,7 @@ export function Component() {
   const samples = [
     { key: 'curl', label: t('curl'), children: <Code label={t('curl')} text={curlOf(origin(), order)} /> },
     { key: 'python', label: t('python'), children: <Code label={t('python')} text={pythonOf(origin(), order)} /> },
+    { key: 'openai', label: t('openai'), children: <Code label={t('openai')} text={openaiOf(origin(), order)} /> },
     { key: 'cli', label: t('cli'), children: <Code label={t('cli')} text={cliOf(origin(), order)} /> },
   ];
   const parameters = <Parameters choice={current} onChange={change} />;

@@ -43,6 +43,24 @@ task = answer.json()
 print(task["status"], task["output"] and task["output"]["text"])`;
 }
 
+/** By OpenAI's own client: its words stand as they are, ours go beside them. */
+export function openaiOf(origin: string, order: TaskBody): string {
+  const said: Record<string, unknown> = { model: order.model, ...(order.input as Record<string, unknown>), stream: true };
+  if (order.priority !== undefined && order.priority !== null) said.extra_body = { priority: order.priority };
+  const lines = Object.entries(said).map(([name, value]) => `    ${name}=${python(value)},\n`).join('');
+  return `import os
+
+from openai import OpenAI
+
+client = OpenAI(base_url="${origin}/v1", api_key=os.environ["LLMS_API_KEY"])
+stream = client.chat.completions.create(
+${lines})
+for chunk in stream:
+    if chunk.choices:
+        print(chunk.choices[0].delta.content or "", end="", flush=True)
+print()`;
+}
+
 export function cliOf(origin: string, order: TaskBody): string {
   const messages = (order.input as { messages?: { role: string; content: string }[] }).messages ?? [];
   const last = messages.at(-1)?.content ?? '';
