@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Error, expect
-from tests.e2e.conftest import url_of
+from playwright.sync_api import expect
+from tests.e2e.conftest import PASSWORD, every_look, url_of
+from tests.e2e.opened import OPENERS, add_root, fill
 from tests.live import KEY, Server, server
 from tests.rig.browser import Look, visitor
 
@@ -17,7 +17,19 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from tests.rig.browser import Visitor
 
-LOOKS = tuple(Look("en", theme, width) for theme in ("light", "dark") for width in (1280, 390))
+SECTIONS = (
+    "profile",
+    "keys",
+    "tenant",
+    "members",
+    "users",
+    "tenants",
+    "audit",
+    "network",
+    "secrets",
+    "plugins",
+    "system",
+)
 VIEWS = {
     "overview": "/",
     "tasks": "/tasks",
@@ -36,36 +48,23 @@ VIEWS = {
     "workers": "/workers",
     "playground": "/playground",
     "usage": "/usage",
-    "settings": "/settings",
+    "model endpoints": "/models/moody?tab=endpoints",
+    "model learned": "/models/m?tab=learned",
+    "settings unknown": "/settings/nowhere",
+    "task unknown": "/tasks/999999",
     "not found": "/nowhere",
+    **{f"settings {section}": f"/settings/{section}" for section in SECTIONS},
 }
 OUTSIDE = {"sign-in": "/sign-in", "setup": "/setup#token=of-a-link"}
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
-every_look = pytest.mark.parametrize(
-    "look", [pytest.param(look, marks=[] if not look.is_phone else pytest.mark.nightly, id=str(look)) for look in LOOKS]
-)
 
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server with a task in every common state."""
     with server(tmp_path_factory.mktemp("filled")) as running:
-        running.add_model("m", config={"delay_ms": 20})
-        running.add_model("moody", config={"errors": [{"every": 1, "code": "invalid_request", "message": "no"}]})
-        running.add_model("still")
-        running.call("POST", "/api/v1/models/still/pause")
-        budget = {"name": "team", "limit_microusd": 5_000_000, "period": "month"}
-        running.call("POST", "/api/v1/budgets", budget)
-        ids = [
-            running.call("POST", "/api/v1/tasks", {"model": model, "input": "Hi", "metadata": {"team": "search"}})["id"]
-            for model in ("m", "m", "moody", "moody", "still", "still")
-        ]
-        assert ids == [1, 2, 3, 4, 5, 6]
-        for one in ids[:2]:
-            running.wait_for(one, "completed")
-        for one in ids[2:4]:
-            running.wait_for(one, "failed")
+        fill(running)
         yield running
 
 
@@ -77,10 +76,12 @@ def test_no_view_has_a_serious_fault(browser: Browser, filled: Server, look: Loo
         for name, path in OUTSIDE.items():
             found[name] = looked_over(who, path)
         who.sign_in_by_key(KEY)
+        who.watch.awaited.add(404)
         for name, path in VIEWS.items():
             found[name] = looked_over(who, path)
 
-        assert [f"{name}: {fault}" for name, faults in found.items() for fault in faults] == []
+        told = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+        assert not told, "\n".join(told)
         assert who.watch.faults == []
 
 
@@ -88,37 +89,25 @@ def looked_over(who: Visitor, path: str) -> list[str]:
     """What axe, the ruler and the reader find on a page that has come to rest."""
     who.open(path)
     expect(who.page.locator("main h1, main h2, main .ant-result-title").first).to_be_visible()
-    settle(who)
-    return [*who.axe(), *who.too_wide(), *who.raw_keys()]
+    who.settle()
+    return who.looked_over()
 
 
-def settle(who: Visitor) -> None:
-    """Nothing loads any more; a view that never rests is looked over as it is."""
-    with contextlib.suppress(Error):
-        who.page.wait_for_load_state("networkidle", timeout=3_000)
-    expect(who.page.locator(".ant-skeleton")).to_have_count(0)
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_what_opens_over_a_page_has_no_serious_fault_either(browser: Browser, filled: Server, theme: str) -> None:
-    """Menus, dialogs, the palette and the map of keys."""
-    look = Look("en", "dark" if theme == "dark" else "light", 1280)
+@every_look
+def test_what_opens_over_a_page_has_no_serious_fault_either(browser: Browser, filled: Server, look: Look) -> None:
+    """Menus, dialogs, drawers and questions of every view; the palette and the map of keys."""
+    found: dict[str, list[str]] = {}
     with visitor(browser, url_of(filled), look) as who:
-        who.sign_in_by_key(KEY)
-        who.open("/tasks")
-        expect(who.heading()).to_be_visible()
-        settle(who)
-        for name, keys in {"palette": "Control+k", "keys": "?"}.items():
-            who.page.keyboard.press(keys)
-            expect(who.dialog()).to_be_visible()
-            assert who.axe() == [], name
-            who.page.keyboard.press("Escape")
-            expect(who.page.get_by_role("dialog")).to_have_count(0)
-        for key in ("tasks:views.label", "tasks:columns", "tasks:export.label"):
-            who.button(key).click()
-            assert who.axe() == [], key
-            who.page.keyboard.press("Escape")
-            who.heading().click()
+        who.sign_in(add_root(filled, look), PASSWORD)
+
+        def look_over(name: str) -> None:
+            found[name] = who.looked_over()
+
+        for opened in OPENERS:
+            opened(who, look_over)
+
+        told = [f"{name}: {fault}" for name, faults in found.items() for fault in faults]
+        assert not told, "\n".join(told)
         assert who.watch.faults == []
 
 

@@ -1,6 +1,6 @@
 import { PlusOutlined } from '@ant-design/icons';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { App, Button, Card, Form, Input, Select, Space, Table, Tag, Typography } from 'antd';
+import { App, Button, Card, Form, Input, Select, Space, Tag, Typography } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
@@ -8,6 +8,7 @@ import { body } from '../../api/client';
 import { deleteMembersUsername, deleteServiceAccountsAccount, getMembers, getServiceAccounts, postServiceAccounts, putMembersUsername, type MemberShown, type ServiceShown } from '../../api/gen';
 import { useMay, useMe } from '../../api/me';
 import { EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { FormModal, More, Section, TypedConfirm, useChange } from './parts';
 
 export const ROLES = ['owner', 'developer', 'viewer'] as const;
@@ -49,7 +50,7 @@ function People() {
     <Card size="small" title={t('members.people')} extra={add} styles={{ body: { padding: 0 } }}>
       <Loaded query={query}>
         {() => (
-          <Table<MemberShown>
+          <DataTable<MemberShown>
             size="small"
             rowKey="username"
             dataSource={members}
@@ -113,7 +114,7 @@ function Services() {
     <Card size="small" title={t('services.title')} extra={add} styles={{ body: { padding: 0 } }}>
       <Loaded query={query}>
         {() => (
-          <Table<ServiceShown>
+          <DataTable<ServiceShown>
             size="small"
             rowKey="username"
             dataSource={services}

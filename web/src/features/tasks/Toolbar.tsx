@@ -7,26 +7,36 @@ import { problemOf } from '../../api/problem';
 import { download } from '../../api/download';
 import { COLUMNS, type ColumnName } from './columns';
 import { paramsOf, queryOf, type TaskFilter } from './filter';
-import { removeView, savedViews, saveView } from './views';
+import { removeView, savedViews, saveView, type SavedView } from './views';
 
 function SavedViews({ filter }: { filter: TaskFilter }) {
   const { t } = useTranslation('tasks');
+  const { t: words } = useTranslation();
   const [views, setViews] = useState(savedViews);
   const [name, setName] = useState('');
+  const [gone, setGone] = useState<SavedView>();
   const save = () => {
     if (!name.trim()) return;
     setViews(saveView({ name: name.trim(), query: paramsOf(filter).toString() }));
     setName('');
+    setGone(undefined);
   };
   return (
-    <Space orientation="vertical" style={{ width: 280 }}>
+    <Space orientation="vertical" style={{ width: 'min(280px, 56vw)' }}>
       {views.length === 0 && <Typography.Text type="secondary">{t('views.none')}</Typography.Text>}
       {views.map((view) => (
         <div key={view.name} style={{ display: 'flex', justifyContent: 'space-between', alignItems: 'center' }}>
           <Link to={`/tasks?${view.query}`}>{view.name}</Link>
-          <Button type="text" size="small" aria-label={t('views.remove', { name: view.name })} icon={<DeleteOutlined />} onClick={() => setViews(removeView(view.name))} />
+          <Button type="text" size="small" aria-label={t('views.remove', { name: view.name })} icon={<DeleteOutlined />} onClick={() => { setViews(removeView(view.name)); setGone(view); }} />
         </div>
       ))}
+      <div role="status">
+        {gone && (
+          <Typography.Text type="secondary">
+            {t('views.removed', { name: gone.name })} <Button type="link" size="small" onClick={() => { setViews(saveView(gone)); setGone(undefined); }}>{words('action.undo')}</Button>
+          </Typography.Text>
+        )}
+      </div>
       <Space.Compact style={{ width: '100%' }}>
         <Input aria-label={t('views.name')} placeholder={t('views.name')} value={name} maxLength={60} onChange={(event) => setName(event.target.value)} onPressEnter={save} />
         <Button icon={<SaveOutlined />} onClick={save} disabled={!name.trim()} aria-label={t('views.save')} />
