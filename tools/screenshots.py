@@ -97,9 +97,9 @@ class Traffic:
 def people(running: Server) -> None:
     """A team with a key each, so that the settings have something to show."""
     for username, name, role in (
-        ("ann", "Ann Ericsson", "owner"),
-        ("li", "Li Na", "developer"),
-        ("tom", None, "viewer"),
+        ("operations", "Operations", "owner"),
+        ("evaluation", "Evaluation team", "developer"),
+        ("support", None, "viewer"),
     ):
         running.call("POST", "/api/v1/users", {"username": username, "display_name": name, "password": PASSWORD})
         running.call("PUT", f"/api/v1/members/{username}", {"role": role})

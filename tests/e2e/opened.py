@@ -211,7 +211,7 @@ def of_people(who: Visitor, seen: Seen) -> None:
         away(who)
     at(who, "/settings/users")
     dialog = dialog_of(who, who.button("settings:users.add"), seen, "new user")
-    name = f"nina-{who.look}"
+    name = f"newcomer-{who.look}"
     who.field("settings:profile.username", dialog).fill(name)
     who.button("action.add", dialog).click()
     expect(who.page.locator("[data-secret]")).to_be_visible()

@@ -40,7 +40,7 @@ def test_what_is_not_there_says_so_and_leads_on(browser: Browser, running: Serve
 @every_look
 def test_what_a_key_may_not_see_is_said_in_its_place(browser: Browser, running: Server, look: Look) -> None:
     """The views that are left are in the menu; the address of another one tells what is missing."""
-    account = running.call("POST", "/api/v1/service-accounts", {"name": f"kay-{look}", "role": "developer"})
+    account = running.call("POST", "/api/v1/service-accounts", {"name": f"reader-{look}", "role": "developer"})
     order = {"name": "few", "user": account["username"], "scopes": ["tasks:read"]}
     key = running.call("POST", "/api/v1/api-keys", order)["key"]
 

@@ -28,7 +28,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     const id = /^#?(\d+)$/.exec(wanted)?.[1];
     return (id ? [{ key: `t:${id}`, label: t('palette.task', { id }), group: t('palette.tasks'), path: `/tasks/${id}` }, ...matching] : matching).slice(0, 12);
   }, [text, models.data, me, t]);
-  useEffect(() => document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' }), [at]);
+  useEffect(() => {
+    document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' });
+  }, [at]);
   const choose = (item: Item | undefined) => {
     if (!item) return;
     onClose();
