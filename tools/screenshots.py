@@ -79,7 +79,7 @@ class Traffic:
         for model, price in PRICES.items():
             order = {"model": model, "input_nanousd": price, "output_nanousd": 4 * price}
             self._running.call("PUT", "/api/v1/prices", order)
-        self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 250_000, "period": "month"})
+        self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 1_500_000, "period": "month"})
         people(self._running)
         self._running.bulk(tasks(self._random, 150))
         self._thread.start()

@@ -113,7 +113,7 @@ def everywhere(who: Visitor, seen: Seen) -> None:
 def of_tasks(who: Visitor, seen: Seen) -> None:
     """Saved views, columns, export; the question before a task is cancelled."""
     at(who, "/tasks")
-    for key in ("tasks:views.label", "tasks:columns", "tasks:export.label"):
+    for key in ("tasks:views.label", *(() if who.look.is_phone else ("tasks:columns",)), "tasks:export.label"):
         who.button(key).click()
         seen(key)
         who.page.keyboard.press("Escape")

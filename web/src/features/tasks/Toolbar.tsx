@@ -45,7 +45,8 @@ function SavedViews({ filter }: { filter: TaskFilter }) {
   );
 }
 
-export function Toolbar({ filter, shown, onShown }: { filter: TaskFilter; shown: readonly ColumnName[]; onShown: (columns: ColumnName[]) => void }) {
+/** `onShown` is missing where the columns are what there is room for. */
+export function Toolbar({ filter, shown, onShown }: { filter: TaskFilter; shown: readonly ColumnName[]; onShown: ((columns: ColumnName[]) => void) | undefined }) {
   const { t } = useTranslation('tasks');
   const { message } = App.useApp();
   const save = (format: 'csv' | 'ndjson') =>
@@ -55,7 +56,7 @@ export function Toolbar({ filter, shown, onShown }: { filter: TaskFilter; shown:
       <Popover trigger="click" placement="bottomRight" content={<SavedViews filter={filter} />}>
         <Button icon={<StarOutlined />}>{t('views.label')}</Button>
       </Popover>
-      <Popover
+      {onShown && <Popover
         trigger="click"
         placement="bottomRight"
         content={
@@ -68,7 +69,7 @@ export function Toolbar({ filter, shown, onShown }: { filter: TaskFilter; shown:
         }
       >
         <Button icon={<SettingOutlined />}>{t('columns')}</Button>
-      </Popover>
+      </Popover>}
       <Dropdown trigger={['click']} menu={{ items: (['csv', 'ndjson'] as const).map((key) => ({ key, label: t(`export.${key}`), title: t('export.hint'), onClick: () => void save(key) })) }}>
         <Button icon={<DownloadOutlined />}>{t('export.label')}</Button>
       </Dropdown>
