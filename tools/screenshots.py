@@ -79,7 +79,7 @@ class Traffic:
         for model, price in PRICES.items():
             order = {"model": model, "input_nanousd": price, "output_nanousd": 4 * price}
             self._running.call("PUT", "/api/v1/prices", order)
-        self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 250_000, "period": "month"})
+        self._running.call("POST", "/api/v1/budgets", {"name": "team", "limit_microusd": 1_500_000, "period": "month"})
         people(self._running)
         self._running.bulk(tasks(self._random, 150))
         self._thread.start()
@@ -97,9 +97,9 @@ class Traffic:
 def people(running: Server) -> None:
     """A team with a key each, so that the settings have something to show."""
     for username, name, role in (
-        ("ann", "Ann Ericsson", "owner"),
-        ("li", "Li Na", "developer"),
-        ("tom", None, "viewer"),
+        ("operations", "Operations", "owner"),
+        ("evaluation", "Evaluation team", "developer"),
+        ("support", None, "viewer"),
     ):
         running.call("POST", "/api/v1/users", {"username": username, "display_name": name, "password": PASSWORD})
         running.call("PUT", f"/api/v1/members/{username}", {"role": role})

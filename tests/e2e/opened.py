@@ -113,7 +113,7 @@ def everywhere(who: Visitor, seen: Seen) -> None:
 def of_tasks(who: Visitor, seen: Seen) -> None:
     """Saved views, columns, export; the question before a task is cancelled."""
     at(who, "/tasks")
-    for key in ("tasks:views.label", "tasks:columns", "tasks:export.label"):
+    for key in ("tasks:views.label", *(() if who.look.is_phone else ("tasks:columns",)), "tasks:export.label"):
         who.button(key).click()
         seen(key)
         who.page.keyboard.press("Escape")
@@ -211,7 +211,7 @@ def of_people(who: Visitor, seen: Seen) -> None:
         away(who)
     at(who, "/settings/users")
     dialog = dialog_of(who, who.button("settings:users.add"), seen, "new user")
-    name = f"nina-{who.look}"
+    name = f"newcomer-{who.look}"
     who.field("settings:profile.username", dialog).fill(name)
     who.button("action.add", dialog).click()
     expect(who.page.locator("[data-secret]")).to_be_visible()

@@ -10,12 +10,11 @@ import pytest
 from playwright.sync_api import expect
 from tests.e2e.conftest import every_look, url_of
 from tests.live import KEY
-from tests.rig.browser import visitor
+from tests.rig.browser import Look, visitor
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Route
     from tests.live import Server
-    from tests.rig.browser import Look
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
 
@@ -40,7 +39,7 @@ def test_what_is_not_there_says_so_and_leads_on(browser: Browser, running: Serve
 @every_look
 def test_what_a_key_may_not_see_is_said_in_its_place(browser: Browser, running: Server, look: Look) -> None:
     """The views that are left are in the menu; the address of another one tells what is missing."""
-    account = running.call("POST", "/api/v1/service-accounts", {"name": f"kay-{look}", "role": "developer"})
+    account = running.call("POST", "/api/v1/service-accounts", {"name": f"reader-{look}", "role": "developer"})
     order = {"name": "few", "user": account["username"], "scopes": ["tasks:read"]}
     key = running.call("POST", "/api/v1/api-keys", order)["key"]
 
@@ -79,6 +78,29 @@ def test_an_error_of_the_server_is_shown_with_its_number(browser: Browser, runni
         who.page.unroute("**/api/v1/workers")
         who.button("action.retry").click()
         expect(who.page.get_by_role("table").first).to_be_visible()
+        who.check()
+
+
+def test_a_part_that_does_not_come_is_said_too(browser: Browser, running: Server) -> None:
+    """A list that only fills a box has no place of its own for its error; nor has a task to begin with."""
+    problem = {"status": 500, "code": "internal", "detail": "No models today."}
+    with visitor(browser, url_of(running), Look()) as who:
+        who.watch.awaited |= {404, 500}
+        who.sign_in_by_key(KEY)
+        who.page.route(
+            re.compile(r"/api/v1/models(\?|$)"),
+            lambda route: route.fulfill(status=500, content_type="application/problem+json", body=json.dumps(problem)),
+        )
+        who.open("/tasks")
+        expect(who.page.locator(".stale")).to_have_text(who.words("refresh.missing", message="No models today."))
+        assert who.looked_over() == []
+        who.page.unroute_all()
+        who.go("workers")
+        expect(who.page.locator(".stale")).to_have_count(0)
+
+        running.add_model("part")
+        who.open("/playground?task=999999")
+        expect(who.page.locator(".ant-message-error")).to_contain_text("999999")
         who.check()
 
 

@@ -90,7 +90,7 @@ def test_a_viewer_is_made_and_sees_states_and_nothing_that_changes_them(
     browser: Browser, running: Server, look: Look
 ) -> None:
     """A first password that must be changed; then no button that would be refused, no request, no answer."""
-    username, model = f"vera-{look}", f"seen-{look}"
+    username, model = f"viewer-{look}", f"seen-{look}"
     running.add_model(model)
     task = running.call("POST", "/api/v1/tasks", {"model": model, "input": "a secret of the owner"})["id"]
     running.wait_for(task, "completed")

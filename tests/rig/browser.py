@@ -270,10 +270,10 @@ def _axe_source() -> str:
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
+def chromium(*switches: str) -> Iterator[Browser]:
     """The browser. Tests hold it for a module at most: while it runs, its event loop is the thread's."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program("chromium"), args=list(ARGS))
+        browser = playwright.chromium.launch(executable_path=program("chromium"), args=[*ARGS, *switches])
         try:
             yield browser
         finally:

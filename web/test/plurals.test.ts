@@ -27,3 +27,9 @@ test('one is not many in English, and no different in Chinese', async () => {
   await said.changeLanguage('zh');
   expect(both(1)).toBe('1 个进程 · 正在运行 1 个调用');
 });
+
+test('both languages fill in the same fields', () => {
+  const fields = (language: string) =>
+    Object.fromEntries(of(language).flatMap(([path, words]) => [...leaves(words)].filter(([key]) => !key.endsWith('_one')).map(([key, text]) => [`${path.split('/').at(-1)} ${key}`, [...new Set(text.match(/\{\{\w+\}\}/g))].sort().join()])));
+  expect(fields('zh')).toEqual(fields('en'));
+});

@@ -1,6 +1,6 @@
 import { useQuery } from '@tanstack/react-query';
 import { Input, Modal, theme, Typography } from 'antd';
-import { useMemo, useState } from 'react';
+import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useNavigate } from 'react-router';
 import { body } from '../api/client';
@@ -28,6 +28,9 @@ export default function Palette({ onClose }: { onClose: () => void }) {
     const id = /^#?(\d+)$/.exec(wanted)?.[1];
     return (id ? [{ key: `t:${id}`, label: t('palette.task', { id }), group: t('palette.tasks'), path: `/tasks/${id}` }, ...matching] : matching).slice(0, 12);
   }, [text, models.data, me, t]);
+  useEffect(() => {
+    document.getElementById(`palette-${at}`)?.scrollIntoView({ block: 'nearest' });
+  }, [at]);
   const choose = (item: Item | undefined) => {
     if (!item) return;
     onClose();

@@ -4,7 +4,22 @@ import { Button, Dropdown, theme, Tooltip } from 'antd';
 import { useEffect, useState, useSyncExternalStore } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useFormat } from '../components/format';
+import { problemOf } from '../api/problem';
 import { EVERY_S, useRefreshControl } from './refresh';
+
+/** Answers that a view has a page of its own for, and sign-in one. */
+const SAID = new Set([401, 403, 404]);
+
+/** What a part of the page that never came had to say: not every part has a place for it. */
+function useMissing(): string | undefined {
+  const cache = useQueryClient().getQueryCache();
+  const find = () => {
+    const lost = cache.getAll().find((query) => query.isActive() && query.state.data === undefined && query.state.error && !SAID.has(problemOf(query.state.error).status));
+    const problem = lost && problemOf(lost.state.error);
+    return problem && (problem.status ? problem.message : '');
+  };
+  return useSyncExternalStore((tell) => cache.subscribe(tell), find);
+}
 
 /** When the last answer came, and whether what was asked since has failed: then all that is shown is old. */
 function useStaleSince(): number | null {
@@ -33,7 +48,9 @@ export function RefreshControl() {
   const isOnline = useOnline();
   const staleSince = useStaleSince();
   const isStale = staleSince !== null || !isOnline;
-  const said = !isStale ? undefined : staleSince === null ? t('refresh.offline') : t('refresh.stale', { time: format.time(staleSince) });
+  const missing = useMissing();
+  const old = !isStale ? undefined : staleSince === null ? t('refresh.offline') : t('refresh.stale', { time: format.time(staleSince) });
+  const said = old ?? (missing === undefined ? undefined : t('refresh.missing', { message: missing || t('error.unreachable') }));
   const label = isPaused ? t('refresh.paused') : t('refresh.every', { seconds: everyS });
   const { token } = theme.useToken();
   const color = isStale ? token.colorError : isPaused ? token.colorWarning : token.colorSuccess;

@@ -68,6 +68,8 @@ const DARK: ThemeConfig['token'] = {
   colorTextDescription: '#9aa2b1',
   colorTextPlaceholder: '#8d95a5',
 };
+/** Red of the dark theme where it is a button's ground, or words. */
+const FAINT_RED = '#ff8787';
 
 function tokens(isDark: boolean): ThemeConfig {
   return {
@@ -76,9 +78,10 @@ function tokens(isDark: boolean): ThemeConfig {
     components: {
       Table: { headerBorderRadius: 0, cellPaddingBlockSM: 6 },
       Tabs: isDark ? { itemSelectedColor: '#91a7ff', itemHoverColor: '#a9bcff', inkBarColor: '#91a7ff' } : {},
-      Card: { headerFontSize: 15, headerHeight: 46 },
-      // White on the primary of the dark theme would be too faint.
-      Button: isDark ? { primaryColor: '#0b1020', colorPrimary: '#91a7ff', colorPrimaryHover: '#a9bcff', colorPrimaryActive: '#7b96ff' } : { defaultHoverColor: '#2f4dc4', defaultActiveColor: '#2f4dc4' },
+      Card: { headerFontSize: 15, headerHeight: 46, headerHeightSM: 44 },
+      // White on the dark theme's primary and red would be too faint, and so would these as words on a dark ground.
+      Dropdown: isDark ? { colorPrimary: '#91a7ff', colorError: FAINT_RED } : {},
+      Button: isDark ? { primaryColor: '#0b1020', colorPrimary: '#91a7ff', colorPrimaryHover: '#a9bcff', colorPrimaryActive: '#7b96ff', dangerColor: '#200808', colorError: FAINT_RED, colorErrorHover: '#ffa8a8', colorErrorActive: '#f47272' } : { defaultHoverColor: '#2f4dc4', defaultActiveColor: '#2f4dc4', colorPrimaryHover: '#2f4dc4', colorPrimaryActive: '#2742a8', colorErrorHover: '#b02525', colorErrorActive: '#8f1d1d' },
     },
   };
 }

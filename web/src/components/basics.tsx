@@ -1,4 +1,4 @@
-import { CheckOutlined, CopyOutlined } from '@ant-design/icons';
+import { CheckOutlined, CopyOutlined, WarningOutlined } from '@ant-design/icons';
 import { Alert, Button, Empty, Result, Skeleton, Space, Tag, Tooltip, Typography } from 'antd';
 import { useState, type ReactNode } from 'react';
 import { useTranslation } from 'react-i18next';
@@ -42,16 +42,15 @@ export function Priority({ value }: { value: number }) {
 
 export function CopyButton({ text, label, size = 'small' }: { text: string; label?: string; size?: 'small' | 'middle' }) {
   const { t } = useTranslation();
-  const [isDone, setDone] = useState(false);
-  const copy = async () => {
-    if (await copyText(text)) {
-      setDone(true);
-      setTimeout(() => setDone(false), 1500);
-    }
+  const [end, setEnd] = useState<'copied' | 'notCopied'>();
+  const copy = async (button: Element) => {
+    setEnd((await copyText(text, button)) ? 'copied' : 'notCopied');
+    setTimeout(() => setEnd(undefined), 1500);
   };
+  const icon = end === 'copied' ? <CheckOutlined /> : end ? <WarningOutlined /> : <CopyOutlined />;
   return (
-    <Tooltip title={isDone ? t('action.copied') : (label ?? t('action.copy'))}>
-      <Button type="text" size={size} aria-label={label ?? t('action.copy')} icon={isDone ? <CheckOutlined /> : <CopyOutlined />} onClick={() => void copy()} />
+    <Tooltip title={end ? t(`action.${end}`) : (label ?? t('action.copy'))}>
+      <Button type="text" size={size} aria-label={label ?? t('action.copy')} icon={icon} onClick={(event) => void copy(event.currentTarget)} />
     </Tooltip>
   );
 }

@@ -1,6 +1,6 @@
 import { EditOutlined } from '@ant-design/icons';
 import { useInfiniteQuery, useMutation, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Card, Space, Table, Tag, Tooltip, Typography } from 'antd';
+import { App, Button, Card, Space, Tag, Tooltip, Typography } from 'antd';
 import { useMemo, useState, type Key } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
@@ -11,6 +11,7 @@ import { problemOf } from '../api/problem';
 import type { TaskShown } from '../api/tasks';
 import { useLive } from '../app/refresh';
 import { EmptyState, Loaded, Moment, PageHeader } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { useFormat } from '../components/format';
 import { causeOf, causesOf, type Cause } from '../features/dead/causes';
 import { EditModal } from '../features/dead/EditModal';
@@ -89,7 +90,7 @@ export function Component() {
         {() => tasks.length === 0 ? <Card>{empty}</Card> : (
           <div style={{ display: 'grid', gap: 12, gridTemplateColumns: 'minmax(0, 1fr)' }}>
             <Card size="small" title={t('byCause')} extra={<Typography.Text type="secondary">{t('of', { count: tasks.length })}</Typography.Text>} styles={{ body: { padding: 0 } }}>
-              <Table<Cause>
+              <DataTable<Cause>
                 size="small"
                 rowKey="key"
                 pagination={false}
@@ -116,7 +117,7 @@ export function Component() {
             {selected.length > 0 && canManage && <Space><strong>{selected.length}</strong>{buttons(selected.map(Number))}</Space>}
             <Card size="small" styles={{ body: { padding: 0 } }}>
               <div className="scroll-x">
-                <Table<TaskShown>
+                <DataTable<TaskShown>
                   size="small"
                   rowKey="id"
                   dataSource={shown}

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { Button, Card, Descriptions, Space, Table, Tabs, Tag } from 'antd';
+import { Button, Card, Descriptions, Space, Tabs, Tag } from 'antd';
 import { lazy, Suspense, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useNavigate, useParams, useSearchParams } from 'react-router';
@@ -9,6 +9,7 @@ import { useMay } from '../api/me';
 import { useSeries } from '../api/stats';
 import { useLive } from '../app/refresh';
 import { Code, EmptyState, Loaded, Moment, PageHeader } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { useFormat } from '../components/format';
 import { ScaleModal, TestModal, useModelActions } from '../features/models/actions';
 import { EditModal } from '../features/models/EditModal';
@@ -51,7 +52,7 @@ function Learned({ name }: { name: string }) {
   return (
     <Loaded query={query}>
       {({ learned }) => (
-        <Table
+        <DataTable
           size="small"
           rowKey={({ template, input_tokens_from }) => `${template} ${input_tokens_from}`}
           pagination={{ pageSize: 20, hideOnSinglePage: true }}

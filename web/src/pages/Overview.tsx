@@ -1,10 +1,11 @@
-import { Card, Segmented, Table, Tag, Typography } from 'antd';
+import { Card, Segmented, Tag, Typography } from 'antd';
 import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
 import type { OverviewShown } from '../api/gen';
 import { SPANS, useBudgets, useErrors, useModels, useOverview, useSeries, type SpanName } from '../api/stats';
 import { EmptyState, Loaded, Moment, PageHeader, StatusTag } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { STATUSES } from '../components/status';
 import { useFormat } from '../components/format';
 import { Figures } from '../features/overview/Figures';
@@ -33,7 +34,7 @@ function Queues({ queues }: { queues: OverviewShown['queues'] }) {
   const format = useFormat();
   return (
     <Card size="small" title={t('queues.title')} styles={{ body: { padding: 0 } }}>
-      <Table
+      <DataTable
         size="small"
         rowKey="model"
         pagination={queues.length > 10 ? { pageSize: 10, size: 'small' } : false}
@@ -60,7 +61,7 @@ function Errors({ span }: { span: SpanName }) {
     <Card size="small" title={t('errors.title')} styles={{ body: { padding: 0 } }}>
       <Loaded query={query}>
         {({ items }) => (
-          <Table
+          <DataTable
             size="small"
             rowKey={({ model, code, http_status }) => `${model} ${code} ${http_status}`}
             pagination={false}

@@ -1,10 +1,11 @@
 import { ClearOutlined, SendOutlined, StopOutlined } from '@ant-design/icons';
-import { Button, Card, Collapse, Form, Grid, Input, InputNumber, Select, Slider, Space, Spin, Tabs, theme, Typography } from 'antd';
+import { App, Button, Card, Collapse, Form, Grid, Input, InputNumber, Select, Slider, Space, Spin, Tabs, theme, Typography } from 'antd';
 import { useEffect, useRef, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useSearchParams } from 'react-router';
 import { body } from '../api/client';
 import { getTasksTaskId, type TaskBody } from '../api/gen';
+import { problemOf } from '../api/problem';
 import { useModels } from '../api/stats';
 import { origin } from '../app/base';
 import { Code, EmptyState, Loaded, PageHeader, StatusTag } from '../components/basics';
@@ -84,6 +85,7 @@ export function Component() {
   const [choice, setChoice] = useState(kept);
   const [text, setText] = useState('');
   const chat = useChat();
+  const { message } = App.useApp();
   const end = useRef<HTMLDivElement>(null);
   const change = (part: Partial<Choice>) =>
     setChoice((before) => {
@@ -110,8 +112,8 @@ export function Component() {
       change({ model: task.model, ...(typeof system === 'string' ? { system } : {}) });
       begin(said.slice(0, -1));
       setText(said.at(-1)?.text ?? '');
-    }).catch(() => undefined);
-  }, [taskId, begin]);
+    }).catch((error: unknown) => void message.error(problemOf(error).message));
+  }, [taskId, begin, message]);
   useEffect(() => {
     // Its promise, which newer browsers give, is no clean-up.
     void end.current?.scrollIntoView({ block: 'nearest' });
@@ -148,7 +150,7 @@ export function Component() {
             <div style={{ display: 'grid', gap: 12, alignContent: 'start', gridTemplateColumns: 'minmax(0, 1fr)' }}>
               <Card
                 size="small"
-                title={<Select aria-label={t('model')} style={{ minWidth: 180 }} value={model} onChange={(name) => change({ model: name })} options={names.map((value) => ({ value, label: value }))} />}
+                title={<Select aria-label={t('model')} style={{ width: 'min(180px, 40vw)' }} value={model} onChange={(name) => change({ model: name })} options={names.map((value) => ({ value, label: value }))} />}
                 extra={<Button icon={<ClearOutlined />} onClick={chat.clear} disabled={chat.turns.length === 0}>{t('clear')}</Button>}
               >
                 <div style={{ minHeight: 260, maxHeight: '52vh', overflow: 'auto' }} tabIndex={0} role="log" aria-label={t('title')}>

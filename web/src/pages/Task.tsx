@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { Alert, Card, Descriptions, Segmented, Space, Table, Tabs, Tag, Typography } from 'antd';
+import { Alert, Card, Descriptions, Segmented, Space, Tabs, Tag, Typography } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link, useParams, useSearchParams } from 'react-router';
@@ -9,6 +9,7 @@ import { isOver, useTask, useTaskText, type TaskShown } from '../api/tasks';
 import { useMay } from '../api/me';
 import { useLive } from '../app/refresh';
 import { Code, CopyButton, EmptyState, ErrorView, Loaded, Moment, PageHeader, Priority, StatusTag } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { useFormat } from '../components/format';
 import { Actions } from '../features/task/Actions';
 import { useLiveTask, type Live } from '../features/task/live';
@@ -91,7 +92,7 @@ function Logs({ id, isLive }: { id: number; isLive: boolean }) {
   return (
     <Loaded query={query}>
       {({ items }) => (
-        <Table
+        <DataTable
           size="small"
           pagination={false}
           rowKey={(line) => `${line.created_at}${line.message}`}

@@ -115,7 +115,7 @@ export function Component() {
   const actOn = isAll ? bodyOf(filter) : { ids: selected.map(Number) };
   return (
     <>
-      <PageHeader title={t('title')} extra={<Toolbar filter={filter} shown={shown} onShown={setShown} />} />
+      <PageHeader title={t('title')} extra={<Toolbar filter={filter} shown={shown} onShown={isPhone ? undefined : setShown} />} />
       <StatusTabs counts={counts.data?.counts} chosen={filter.status} onChoose={(status) => change({ ...withoutStatus, ...(status ? { status } : {}) })} />
       <FilterBar filter={filter} onChange={change} />
       <BulkBar count={isAll ? (matching ?? selected.length) : selected.length} filter={actOn} onStarted={clear} onClear={clear}>

@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { Button, Card, Progress, Segmented, Table, Typography } from 'antd';
+import { Button, Card, Progress, Segmented, Typography } from 'antd';
 import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
@@ -8,6 +8,7 @@ import { getStatsUsage, type UsageRowShown } from '../api/gen';
 import { useMay } from '../api/me';
 import { useLive } from '../app/refresh';
 import { EmptyState, Loaded, PageHeader } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { useFormat } from '../components/format';
 import { Budgets } from '../features/usage/Budgets';
 import { csvOf, saveText } from '../features/usage/csv';
@@ -78,7 +79,7 @@ export function Component() {
                   extra={<Button onClick={save} disabled={items.length === 0}>{t('export')}</Button>}
                   styles={{ body: { padding: 0 } }}
                 >
-                  <Table
+                  <DataTable
                     size="small"
                     rowKey="group"
                     pagination={{ pageSize: 50, hideOnSinglePage: true, size: 'small' }}

@@ -1,8 +1,9 @@
 import { WarningOutlined } from '@ant-design/icons';
-import { Alert, Card, Progress, Table, Tag, theme, Tooltip } from 'antd';
+import { Alert, Card, Progress, Tag, theme, Tooltip } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { useWorkers } from '../api/stats';
 import { EmptyState, Loaded, Moment, PageHeader } from '../components/basics';
+import { DataTable } from '../components/DataTable';
 import { useFormat } from '../components/format';
 
 const LATE_MS = 5_000;
@@ -28,7 +29,7 @@ export function Component() {
               {runners.length === 0 && <Alert style={{ marginBottom: 12 }} type="error" showIcon title={t('none')} description={t('noneHint')} />}
               {versions > 1 && <Alert style={{ marginBottom: 12 }} type="info" showIcon title={t('versions', { count: versions })} />}
               <Card size="small" title={total} styles={{ body: { padding: 0 } }}>
-                <Table
+                <DataTable
                   size="small"
                   rowKey="id"
                   pagination={items.length > 50 ? { pageSize: 50 } : false}

@@ -1,5 +1,5 @@
 import { useMutation, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, App, Button, Form, Input, InputNumber, Modal, Space, Table, Tag } from 'antd';
+import { Alert, App, Button, Form, Input, InputNumber, Modal, Space, Tag } from 'antd';
 import { useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
@@ -8,6 +8,7 @@ import { useMay } from '../../api/me';
 import { problemOf } from '../../api/problem';
 import { useLive } from '../../app/refresh';
 import { EmptyState, Loaded } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { useFormat } from '../../components/format';
 
 const COLOR = { ok: 'success', busy: 'processing', throttled: 'warning', open: 'error', half_open: 'warning', drained: 'default', unknown: 'default' } as const;
@@ -67,14 +68,14 @@ export function Endpoints({ model }: { model: string }) {
   });
   const canManage = may('models:manage');
   const remove = (endpoint: string) =>
-    void modal.confirm({ content: t('confirm.removeEndpoint', { name: endpoint }), okText: words('action.remove'), cancelText: words('action.close'), okButtonProps: { danger: true }, onOk: () => act.mutateAsync({ endpoint, what: 'remove' }).catch(() => undefined) });
+    void modal.confirm({ title: t('confirm.removeEndpoint', { name: endpoint }), okText: words('action.remove'), cancelText: words('action.close'), okButtonProps: { danger: true }, onOk: () => act.mutateAsync({ endpoint, what: 'remove' }).catch(() => undefined) });
   const add = canManage && <Button onClick={() => setAdding(true)}>{t('endpoint.add')}</Button>;
   return (
     <Loaded query={query}>
       {({ items }) => (
         <Space orientation="vertical" style={{ width: '100%' }}>
           {items.length > 0 && add}
-          <Table<EndpointShown>
+          <DataTable<EndpointShown>
             size="small"
             rowKey="name"
             pagination={false}

@@ -1,6 +1,6 @@
 import { DownloadOutlined, SafetyCertificateOutlined } from '@ant-design/icons';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { Alert, AutoComplete, Button, Card, Dropdown, Input, Select, Space, Table, Tag, Typography } from 'antd';
+import { Alert, AutoComplete, Button, Card, Dropdown, Input, Select, Space, Tag, Typography } from 'antd';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
@@ -9,6 +9,7 @@ import { download } from '../../api/download';
 import { getAudit, getAuditVerify, type AuditEntryShown } from '../../api/gen';
 import { useMay, useMe } from '../../api/me';
 import { Code, CopyButton, EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { useFormat } from '../../components/format';
 import { auditFilterOf, auditQueryOf, localOf, OUTCOMES, SPANS, type AuditFilter } from './audit';
 import { Facts, FormProblem, More, Section, useChange } from './parts';
@@ -160,7 +161,7 @@ export default function Audit() {
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query} rows={8}>
           {() => (
-            <Table<AuditEntryShown>
+            <DataTable<AuditEntryShown>
               size="small"
               rowKey="id"
               dataSource={entries}
@@ -171,7 +172,7 @@ export default function Audit() {
               columns={[
                 { title: t('audit.time'), width: 140, render: (_, { at }) => <Moment at={at} /> },
                 { title: t('audit.actor'), width: 120, ellipsis: true, render: (_, { actor }) => actor.name || t(`audit.kinds.${actor.kind}`) },
-                { title: t('audit.action'), width: 170, render: (_, { action }) => <span className="mono">{action}</span> },
+                { title: t('audit.action'), width: 170, render: (_, { action }) => <code className="mono">{action}</code> },
                 { title: t('audit.target'), ellipsis: true, render: (_, { target }) => <>{target.name || '–'} <Typography.Text type="secondary">{target.kind}</Typography.Text></> },
                 { title: t('audit.outcome'), width: 100, render: (_, { outcome }) => <Tag color={COLOR[outcome]}>{t(`audit.outcomes.${outcome}`)}</Tag> },
                 ...(seesAll ? [{ title: t('audit.tenant'), width: 100, ellipsis: true, render: (_: unknown, { tenant }: AuditEntryShown) => tenant ?? <Typography.Text type="secondary">{t('audit.ofAll')}</Typography.Text> }] : []),

@@ -1,6 +1,6 @@
 import { KeyOutlined, MoreOutlined, PlusOutlined } from '@ant-design/icons';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { App, Button, Card, Checkbox, Dropdown, Form, Progress, Segmented, Select, Space, Table, Tag, Typography } from 'antd';
+import { App, Button, Card, Checkbox, Dropdown, Form, Progress, Segmented, Select, Space, Tag, Typography } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
@@ -9,6 +9,7 @@ import { deleteApiKeysKeyId, getApiKeys, getApiKeysKeyId, postApiKeysKeyIdRenew,
 import { useMay, useMe } from '../../api/me';
 import { origin } from '../../app/base';
 import { Code, EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { useFormat } from '../../components/format';
 import { KeyModal } from './KeyModal';
 import { Facts, FormModal, More, Section, ShownOnce, useChange } from './parts';
@@ -122,7 +123,7 @@ export default function Keys() {
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query}>
           {() => keys.length === 0 ? empty : (
-            <Table<ApiKeyShown>
+            <DataTable<ApiKeyShown>
               size="small"
               rowKey="id"
               dataSource={keys}

@@ -1,6 +1,6 @@
 import { PlusOutlined } from '@ant-design/icons';
 import { useInfiniteQuery } from '@tanstack/react-query';
-import { App, Button, Card, Form, Input, Select, Space, Table, Tag, Typography } from 'antd';
+import { App, Button, Card, Form, Grid, Input, Select, Space, Tag, Typography } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { Link } from 'react-router';
@@ -8,6 +8,7 @@ import { body } from '../../api/client';
 import { deleteMembersUsername, deleteServiceAccountsAccount, getMembers, getServiceAccounts, postServiceAccounts, putMembersUsername, type MemberShown, type ServiceShown } from '../../api/gen';
 import { useMay, useMe } from '../../api/me';
 import { EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { FormModal, More, Section, TypedConfirm, useChange } from './parts';
 
 export const ROLES = ['owner', 'developer', 'viewer'] as const;
@@ -27,6 +28,9 @@ function RoleField() {
   );
 }
 
+/** What can be done stays in sight at the end of a row; on a phone it would cover the rest. */
+const useEnd = () => (Grid.useBreakpoint().md === false ? {} : { fixed: 'end' as const });
+
 function People() {
   const { t } = useTranslation('settings');
   const { t: words } = useTranslation();
@@ -41,6 +45,7 @@ function People() {
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
   const members = useMemo(() => query.data?.pages.flatMap(({ items }) => items).filter(({ kind }) => kind === 'person') ?? [], [query.data]);
+  const end = useEnd();
   const change = useChange(({ username, role }: { username: string; role: MemberRole }) => body(putMembersUsername({ path: { username }, body: { role }, throwOnError: true })), { told: ({ username, role }) => t('members.changed', { name: username, role: t(`role.${role}`) }) });
   const remove = useChange(({ username }: MemberShown) => deleteMembersUsername({ path: { username }, throwOnError: true }), { told: (_, { username }) => t('members.removed', { name: username }) });
   const canManage = may('members:manage');
@@ -49,7 +54,7 @@ function People() {
     <Card size="small" title={t('members.people')} extra={add} styles={{ body: { padding: 0 } }}>
       <Loaded query={query}>
         {() => (
-          <Table<MemberShown>
+          <DataTable<MemberShown>
             size="small"
             rowKey="username"
             dataSource={members}
@@ -63,7 +68,7 @@ function People() {
               ...(canManage
                 ? [{
                     title: <span className="visually-hidden">{t('actions')}</span>,
-                    fixed: 'end' as const,
+                    ...end,
                     width: 100,
                     render: (_: unknown, member: MemberShown) => (
                       <Button size="small" type="text" danger aria-label={`${words('action.remove')} ${member.username}`} onClick={() => void modal.confirm({ title: t('members.removeTitle', { name: member.username }), content: t('members.removeHint'), okText: words('action.remove'), cancelText: words('action.cancel'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(member).catch(() => undefined) })}>{words('action.remove')}</Button>
@@ -107,13 +112,14 @@ function Services() {
     getNextPageParam: (page) => page.next_cursor ?? undefined,
   });
   const services = useMemo(() => query.data?.pages.flatMap(({ items }) => items) ?? [], [query.data]);
+  const end = useEnd();
   const change = useChange(({ username, role }: { username: string; role: MemberRole }) => body(putMembersUsername({ path: { username }, body: { role }, throwOnError: true })), { told: ({ username, role }) => t('members.changed', { name: username, role: t(`role.${role}`) }) });
   const add = <Button icon={<PlusOutlined />} onClick={() => setAdding(true)}>{t('services.add')}</Button>;
   return (
     <Card size="small" title={t('services.title')} extra={add} styles={{ body: { padding: 0 } }}>
       <Loaded query={query}>
         {() => (
-          <Table<ServiceShown>
+          <DataTable<ServiceShown>
             size="small"
             rowKey="username"
             dataSource={services}
@@ -126,7 +132,7 @@ function Services() {
               { title: t('services.since'), width: 150, render: (_, { created_at }) => <Moment at={created_at} /> },
               {
                 title: <span className="visually-hidden">{t('actions')}</span>,
-                fixed: 'end' as const,
+                ...end,
                 width: 180,
                 render: (_, service) => (
                   <Space size={4}>

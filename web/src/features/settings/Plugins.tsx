@@ -1,10 +1,11 @@
 import { useQuery } from '@tanstack/react-query';
-import { Card, Space, Table, Tag, Typography } from 'antd';
+import { Card, Space, Tag, Typography } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
 import { getPlugins, type PluginShown } from '../../api/gen';
 import { useLive } from '../../app/refresh';
 import { EmptyState, Loaded } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { Section } from './parts';
 
 const COLOR = { active: 'success', off: 'gold', broken: 'error', refused: 'error' } as const;
@@ -17,7 +18,7 @@ export default function Plugins() {
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query}>
           {({ items }) => items.length === 0 ? <EmptyState title={t('plugins.none')} hint={t('plugins.noneHint')} /> : (
-            <Table<PluginShown>
+            <DataTable<PluginShown>
               size="small"
               rowKey={({ kind, name, target }) => `${kind} ${name} ${target}`}
               dataSource={items}

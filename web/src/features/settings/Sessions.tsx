@@ -1,10 +1,11 @@
 import { useQuery, useQueryClient } from '@tanstack/react-query';
-import { App, Button, Card, Space, Table, Tag, Tooltip, Typography } from 'antd';
+import { App, Button, Card, Space, Tag, Tooltip, Typography } from 'antd';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
 import { deleteMeSessionsLoginId, getMeSessions, postAuthLogoutEverywhere, type SignInShown } from '../../api/gen';
 import { forget } from '../../api/session';
 import { EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { agentOf } from './agent';
 import { useChange } from './parts';
 
@@ -42,7 +43,7 @@ export function Sessions() {
     >
       <Loaded query={query}>
         {({ items }) => (
-          <Table<SignInShown>
+          <DataTable<SignInShown>
             size="small"
             rowKey="id"
             dataSource={items}

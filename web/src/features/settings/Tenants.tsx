@@ -1,12 +1,13 @@
 import { MoreOutlined, PlusOutlined } from '@ant-design/icons';
 import { useInfiniteQuery, useQuery, useQueryClient } from '@tanstack/react-query';
-import { Alert, App, Button, Card, Dropdown, Modal, Progress, Space, Table, Tag, Typography } from 'antd';
+import { Alert, App, Button, Card, Dropdown, Modal, Progress, Space, Tag, Typography } from 'antd';
 import { useEffect, useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { body } from '../../api/client';
 import { download } from '../../api/download';
 import { deleteTenantsTenant, getTenants, getTenantsRemovalsActionId, postTenantsTenantResume, postTenantsTenantSuspend, type TenantShown } from '../../api/gen';
 import { EmptyState, ErrorView, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { useFormat } from '../../components/format';
 import { Facts, More, Section, TypedConfirm, useChange } from './parts';
 import { TenantModal } from './TenantModal';
@@ -103,7 +104,7 @@ export default function Tenants() {
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query}>
           {() => (
-            <Table<TenantShown>
+            <DataTable<TenantShown>
               size="small"
               rowKey="id"
               dataSource={tenants}

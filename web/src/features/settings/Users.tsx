@@ -1,6 +1,6 @@
 import { MoreOutlined, PlusOutlined } from '@ant-design/icons';
 import { useInfiniteQuery, useQuery } from '@tanstack/react-query';
-import { App, Button, Card, Checkbox, Dropdown, Form, Input, Radio, Select, Space, Table, Tag, Typography } from 'antd';
+import { App, Button, Card, Checkbox, Dropdown, Form, Input, Radio, Select, Space, Tag, Typography } from 'antd';
 import { useMemo, useState } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
@@ -8,6 +8,7 @@ import { body } from '../../api/client';
 import { deleteMembersUsername, deleteUsersUsername, getTenants, getUsers, patchUsersUsername, postUsers, postUsersUsernamePassword, putMembersUsername, type UserMade, type UserPatch, type UserShown } from '../../api/gen';
 import { useMay, useMe } from '../../api/me';
 import { EmptyState, Loaded, Moment } from '../../components/basics';
+import { DataTable } from '../../components/DataTable';
 import { RoleSelect, type MemberRole } from './Members';
 import { Facts, FormModal, More, Section, ShownOnce, TypedConfirm, useChange } from './parts';
 
@@ -16,12 +17,15 @@ function Memberships({ user }: { user: UserShown }) {
   const { t } = useTranslation('settings');
   const { t: words } = useTranslation();
   const may = useMay();
+  const { modal } = App.useApp();
   const tenants = useQuery({ queryKey: ['tenants', 'names'], enabled: may('tenants:manage'), queryFn: ({ signal }) => body(getTenants({ query: { limit: 500 }, signal, throwOnError: true })) });
   const [place, setPlace] = useState<string>();
   const [role, setRole] = useState<MemberRole>('developer');
   const inside = (tenant: string) => ({ path: { username: user.username }, headers: { 'X-Tenant': tenant }, throwOnError: true as const });
   const set = useChange(({ tenant, as }: { tenant: string; as: MemberRole }) => putMembersUsername({ ...inside(tenant), body: { role: as } }), { told: () => words('action.saved') });
   const remove = useChange((tenant: string) => deleteMembersUsername(inside(tenant)), { told: () => words('action.saved') });
+  const ask = (tenant: string) =>
+    void modal.confirm({ title: t('users.leaveTitle', { name: user.username, tenant }), content: t('members.removeHint'), okText: words('action.remove'), cancelText: words('action.cancel'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(tenant).catch(() => undefined) });
   const free = tenants.data?.items.filter(({ name }) => !user.memberships.some(({ tenant }) => tenant === name)) ?? [];
   return (
     <div style={{ display: 'grid', gap: 8 }}>
@@ -30,7 +34,7 @@ function Memberships({ user }: { user: UserShown }) {
         <Space key={tenant} wrap>
           <Tag style={{ marginInlineEnd: 0 }}>{tenant}</Tag>
           <RoleSelect label={`${t('members.role')}: ${user.username}, ${tenant}`} value={now} onChange={(as) => set.mutate({ tenant, as })} />
-          <Button size="small" type="text" aria-label={`${words('action.remove')} ${user.username}, ${tenant}`} onClick={() => remove.mutate(tenant)}>{words('action.remove')}</Button>
+          <Button size="small" type="text" aria-label={`${words('action.remove')} ${user.username}, ${tenant}`} onClick={() => ask(tenant)}>{words('action.remove')}</Button>
         </Space>
       ))}
       {user.kind === 'person' && free.length > 0 && (
@@ -127,7 +131,7 @@ export default function Users() {
       <Card size="small" styles={{ body: { padding: 0 } }}>
         <Loaded query={query}>
           {() => (
-            <Table<UserShown>
+            <DataTable<UserShown>
               size="small"
               rowKey="id"
               dataSource={users}

@@ -35,7 +35,7 @@ export function Actions({ task }: { task: TaskShown }) {
     onSuccess: (made) => void ('id' in made && navigate(`/tasks/${made.id}`)),
     onError,
   });
-  const confirm = (content: string, okText: string, onOk: () => void) => void modal.confirm({ content, okText, cancelText: words('action.close'), okButtonProps: { danger: true }, onOk });
+  const confirm = (title: string, okText: string, onOk: () => void) => void modal.confirm({ title, okText, cancelText: words('action.close'), okButtonProps: { danger: true }, onOk });
   const hasInput = Boolean(task.input);
   return (
     <Space wrap>

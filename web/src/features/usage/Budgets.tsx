@@ -101,7 +101,7 @@ export function Budgets() {
                     {canManage && (!isImposed || may('tenants:manage')) && (
                       <Space size={4}>
                         <Button size="small" onClick={() => setOpen(budget)}>{t('budgets.topUp')}</Button>
-                        <Button size="small" type="text" danger onClick={() => void modal.confirm({ content: t('budgets.confirmRemove', { name: budget.name }), okText: t('budgets.remove'), cancelText: words('action.close'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(budget.name).catch(() => undefined) })}>{t('budgets.remove')}</Button>
+                        <Button size="small" type="text" danger onClick={() => void modal.confirm({ title: t('budgets.confirmRemove', { name: budget.name }), okText: t('budgets.remove'), cancelText: words('action.close'), okButtonProps: { danger: true }, onOk: () => remove.mutateAsync(budget.name).catch(() => undefined) })}>{t('budgets.remove')}</Button>
                       </Space>
                     )}
                   </div>
