@@ -12,6 +12,7 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 from openai import AsyncOpenAI, OpenAIError
 
@@ -22,7 +23,7 @@ async def main() -> None:
     gate = asyncio.Semaphore(int(at_once))
     async with AsyncOpenAI(api_key="sk-bench", base_url=base_url, max_retries=int(max_retries)) as client:
 
-        async def one(body: dict[str, object]) -> bool:
+        async def one(body: dict[str, Any]) -> bool:
             async with gate:
                 try:
                     await client.chat.completions.create(**body)
