@@ -6,12 +6,14 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
+import pytest
 from tests.contract.cache_scene import CacheMeter, Hub, Process
 from tests.contract.store_scene import CountingMeter
 from tests.inside import inside, until
 
 from llm_scheduler.brokers.memory import MemoryBroker
 from llm_scheduler.caches.memory import MemoryCache
+from llm_scheduler.domain.errors import NameTakenError
 from llm_scheduler.domain.ids import DEFAULT_TENANT
 from llm_scheduler.domain.model import ModelStatus
 from llm_scheduler.domain.tenant import Tenant
@@ -162,3 +164,16 @@ async def test_the_embedded_shape_counts_its_memory_level(tmp_path: Path) -> Non
     assert 'cache_requests_total{cache="catalogue",level="memory",outcome="hit"} 1.0' in page
     # The first look at models and at budgets, and one more for the models after the change.
     assert 'cache_requests_total{cache="catalogue",level="memory",outcome="miss"} 3.0' in page
+
+
+async def test_a_name_that_is_taken_by_a_model_that_nobody_was_told_of_is_known_from_then_on(tmp_path: Path) -> None:
+    """Whoever recorded it ended before its word went out; the shared level still says that there is none."""
+    async with two_sites(tmp_path) as (here, there, _, store):
+        assert here.names() == there.names() == []
+        await store.add_model(new_model(tenant_id=DEFAULT_TENANT, name="m", type="scripted", config={}))
+
+        with pytest.raises(NameTakenError):
+            await here.models.add(new_model(tenant_id=DEFAULT_TENANT, name="m", type="scripted", config={}))
+
+        assert here.names() == ["m"]
+        await until(lambda: there.names() == ["m"], "the other process knows it, too")

@@ -24,6 +24,7 @@ TYPES = {"application/json", "application/problem+json", "application/x-ndjson",
 PAGES = {"/docs", "/"}
 WITNESS = Path("/tmp/llms-attack")  # noqa: S108 - what a payload would make
 LOGIN, LOGOUT = "/api/v1/auth/login", "/api/v1/auth/logout"
+CHAT = "/v1/chat/completions"
 PASSWORD = "four words of nobody's own"
 # Its tasks alone: others hold payloads as their text.
 SENTINEL = {"model": "sentinel"}
@@ -78,6 +79,7 @@ class Target:
         """The things that requests mean are there again."""
         with contextlib.suppress(AssertionError):
             self.live.add_model(GOOD["name"])
+        self.live.call("POST", f"/api/v1/models/{GOOD['name']}/resume")
         with contextlib.suppress(AssertionError):
             self.live.call("POST", f"/api/v1/models/{GOOD['name']}/endpoints", {"name": GOOD["endpoint"]})
         with contextlib.suppress(AssertionError):
@@ -144,10 +146,15 @@ def test_no_text_anywhere_breaks_out(target: Target, method: str, path: str, ope
 
 
 def send(target: Target, method: str, url: str, body: Any, headers: dict[str, str]) -> httpx2.Response:
-    """One request, its path as it is written; each sign-in from another address, or they would be too many."""
+    """One request, its path as it is written; each sign-in from another address, or they would be too many.
+
+    Chats do not wait for their turn: what went before may have paused the model, or used its limits up.
+    """
     if url.startswith(LOGIN) and "X-Forwarded-For" not in headers:
         target.sign_ins += 1
         headers = {**headers, "X-Forwarded-For": f"198.18.{target.sign_ins // 250}.{target.sign_ins % 250 + 1}"}
+    if url.startswith(CHAT):
+        headers = {"X-LLMS-Max-Wait": "0.2", **headers}
     return target.live.http.request(method, url, json=body, headers=headers)
 
 

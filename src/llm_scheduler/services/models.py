@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from llm_scheduler.domain.access_errors import SharedModelError
-from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError, ModelChangedError
+from llm_scheduler.domain.errors import EndpointNotFoundError, InvalidInputError, ModelChangedError, NameTakenError
 from llm_scheduler.domain.ids import EPOCH, ModelId
 from llm_scheduler.domain.model import DEFAULT_TIMEOUT_S, Model, ModelStatus, UnknownPrice
 from llm_scheduler.ports.provider import BoundedKind
@@ -147,10 +147,15 @@ class Models:
         self._check_rules(whole)
         if self.outbound is not None:
             await self.outbound.check(whole)
-        async with self._changing:
-            stored = await self._store.add_model(self._sealed(whole))
-            await self._adopt(stored)
-            return stored
+        try:
+            async with self._changing:
+                stored = await self._store.add_model(self._sealed(whole))
+                await self._adopt(stored)
+                return stored
+        except NameTakenError:
+            # Perhaps by somebody who ended before telling the others.
+            await self.renew()
+            raise
 
     async def change(self, name: str, tenant_id: TenantId, changes: Mapping[str, Any]) -> Model:
         """Change some fields.
