@@ -21,6 +21,7 @@ from bench import rig, scenarios
 from bench.scenarios import BY_NAME, PURE, SCENARIOS, SEEDS, WHOLE, Scenario
 from llm_scheduler.app.simulating import scene
 from llm_scheduler.domain.placement import ShareRule
+from llm_scheduler.scheduling.durations import Durations
 from llm_scheduler.scheduling.eta import Ahead, ArrivalLoad, expected_wait, first_end_ms
 from llm_scheduler.simulation.load import Request, ordered, priority_class
 from llm_scheduler.simulation.run import Arrival, replay
@@ -211,7 +212,8 @@ async def eta_errors(load: Load, setting: Setting) -> list[float]:
         band_ms = sum(cost for number, cost in costs if number == band)
         depth, slots = arrival.depth, setting.workers
         next_ms = first_end_ms(arrival.service_s, depth.running) if slots and depth.running >= slots else 0.0
-        ahead = Ahead(earlier_ms, band_ms, band_ms, next_ms)
+        running_ms = Durations(arrival.lately_s).surplus_s(arrival.ages_s) * 1000 / slots if next_ms and slots else 0.0
+        ahead = Ahead(earlier_ms, band_ms, band_ms, next_ms, running_ms)
         expected[arrival.number] = expected_wait(ahead, share, ShareRule.HEAD_ORDER).likely_s
         arriving.note(entry.placement.band, entry.placement.cost, now_s)
 

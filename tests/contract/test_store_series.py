@@ -67,3 +67,21 @@ async def test_errors_are_grouped_by_cause_the_commonest_first(scene: Scene) -> 
     assert group.code
     assert group.message
     assert await scene.store.error_groups(_all(scene)._replace(tenant_id=TenantId(2)), 20) == []
+
+
+async def test_the_latest_calls_tell_how_long_they_took(scene: Scene) -> None:
+    """Those that completed, the latest first; one that failed, still runs or ended before then tells nothing."""
+    old, first, second, bad, running = await scene.submitted(5)
+    await scene.complete(await scene.started(old))
+    scene.clock.pass_s(600)
+    since = Millis(scene.clock.at)
+    for task_id in (first, second):
+        scene.clock.pass_s(10)
+        await scene.complete(await scene.started(task_id))
+    await scene.fail(await scene.started(bad))
+    await scene.started(running)
+    model_id = scene.model.id
+
+    assert await scene.store.call_times(since, 10) == [(model_id, 1200), (model_id, 1200)]
+    assert await scene.store.call_times(since, 1) == [(model_id, 1200)]
+    assert len(await scene.store.call_times(Millis(0), 10)) == 3

@@ -30,6 +30,10 @@ class SeriesReads(Protocol):
         """
         ...
 
+    async def call_times(self, since: Millis, limit: int) -> Sequence[tuple[ModelId, int]]:
+        """Milliseconds of each call that completed since then, the latest of all models first."""
+        ...
+
     async def error_groups(self, span: Span, limit: int) -> Sequence[ErrorGroup]:
         """The commonest causes of failed attempts, most frequent first."""
         ...

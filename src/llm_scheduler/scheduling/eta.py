@@ -33,12 +33,14 @@ class Ahead(NamedTuple):
     `earlier_ms`: all that waits in earlier bands. `band_ms`: what stands before the task in its own band.
     `own_ms`: the part of that which is of its own share, the same where the order is one for all shares.
     `next_ms`: until anything may start at all (a limit, a pause, a call that must end).
+    `running_ms`: by how much the running calls keep the lane longer than in the mean; negative if shorter.
     """
 
     earlier_ms: float
     band_ms: float
     own_ms: float
     next_ms: float = 0.0
+    running_ms: float = 0.0
 
 
 class Wait(NamedTuple):
@@ -71,7 +73,10 @@ def expected_wait(
         waited_s: how long the task has waited already.
     """
     load = min(MOST_LOAD, max(0.0, higher_load))
-    through_s = (ahead.earlier_ms + ahead.band_ms) / 1000 / (1 - load)
+    backlog_ms = ahead.earlier_ms + ahead.band_ms
+    # The next one to start feels the first of the running calls to end only, a later one more and more of them.
+    running_ms = min(max(ahead.running_ms, -backlog_ms), backlog_ms)
+    through_s = (backlog_ms + running_ms) / 1000 / (1 - load)
     likely_s = through_s + ahead.next_ms / 1000
     has_earlier = load > 0 or ahead.earlier_ms > 0
     low, high = _BANDED_SPREAD if has_earlier else _GLOBAL_SPREAD

@@ -13,6 +13,7 @@ from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.domain.task import WaitingTask
 from llm_scheduler.domain.tenant import TenantState
 from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait, first_end_ms
+from llm_scheduler.services.call_times import CallTimes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,6 +76,7 @@ class Explaining:
     ) -> None:
         self._store, self._broker, self._catalogue, self._clock = store, broker, catalogue, clock
         self._higher_load, self._service_s = higher_load, service_s
+        self._times = CallTimes(store, clock)
 
     async def explain(self, task: Task) -> Explanation:
         """Why this task is not over yet."""
@@ -113,7 +115,8 @@ class Explaining:
         entry = self._catalogue.entry(band_task)
         depth = await self._depth(model.id)
         state = await self._broker.state(model.id)
-        return self._wait(model, entry.placement.band, depth, 1.0, state, 0.0)
+        band = entry.placement.band
+        return self._wait(model, band, await self._ahead(model, band, depth, 1.0, state), 0.0)
 
     async def _queued(self, task: Task, model: Model, own: tuple[Reason, ...], blank: Explanation) -> Explanation:
         band = self._catalogue.entry(_waiting(task)).placement.band
@@ -130,7 +133,7 @@ class Explaining:
         in_band = 0 if depth is None else dict(depth.by_band).get(band, 0)
         part = 1.0 if ahead is None or not in_band else min(1.0, ahead / in_band)
         waited_s = max(0, now - task.queued_at) / 1000 if is_queued and task.queued_at is not None else 0.0
-        wait = self._wait(model, band, depth, part, state, waited_s)
+        wait = self._wait(model, band, await self._ahead(model, band, depth, part, state), waited_s)
         is_closed = bool(state.gates) and all(
             any(one.reason == "drained" for one in gate.holds) for gate in state.gates
         )
@@ -156,23 +159,35 @@ class Explaining:
     async def _depth(self, lane: ModelId) -> LaneDepth | None:
         return next((one for one in await self._broker.depths() if one.lane == lane), None)
 
-    def _wait(
-        self, model: Model, band: int, depth: LaneDepth | None, part: float, state: LaneState, waited_s: float
-    ) -> Wait:
+    async def _running_ms(self, model: Model, state: LaneState) -> float:
+        """By how much the running calls keep the lane longer than in the mean, where they are what holds it."""
+        if not _lacks_slots(state):
+            return 0.0
+        durations = await self._times.of(model.id)
+        slots = await self._broker.slots(model.id)
+        now = self._clock.now()
+        surplus_s = durations.surplus_s([max(0, now - one.claimed_at) / 1000 for one in slots])
+        return surplus_s * 1000 / max(1, len(slots))
+
+    async def _ahead(self, model: Model, band: int, depth: LaneDepth | None, part: float, state: LaneState) -> Ahead:
         """`part` of what waits in the band stands before it."""
         costs = {} if depth is None else dict(depth.cost_by_band)
-        rule = self._catalogue.placing(model.id).share_rule
         band_ms = costs.get(band, 0.0) * part
         earlier_ms = sum(cost for other, cost in costs.items() if other < band)
-        is_global = rule is ShareRule.HEAD_ORDER
-        ahead = Ahead(earlier_ms, band_ms, band_ms if is_global else 0.0, self._next_ms(model, depth, state))
+        own_ms = band_ms if self._catalogue.placing(model.id).share_rule is ShareRule.HEAD_ORDER else 0.0
+        return Ahead(
+            earlier_ms, band_ms, own_ms, self._next_ms(model, depth, state), await self._running_ms(model, state)
+        )
+
+    def _wait(self, model: Model, band: int, ahead: Ahead, waited_s: float) -> Wait:
+        rule = self._catalogue.placing(model.id).share_rule
         return expected_wait(ahead, self._higher_load(model.id, band), rule, model.starve_after_s, waited_s)
 
     def _next_ms(self, model: Model, depth: LaneDepth | None, state: LaneState) -> float:
         """Until anything of the lane may start."""
         holds = [*state.holds, *_gate_holds(state)]
         waits = [float(one.wait_ms) for one in holds if one.wait_ms is not None]
-        if any(one.reason == "concurrency" for one in holds) and depth is not None:
+        if _lacks_slots(state) and depth is not None:
             waits.append(first_end_ms(self._service_s(model.id), depth.running))
         return max(waits, default=0.0)
 
@@ -258,6 +273,10 @@ def _gate_holds(state: LaneState) -> tuple[Hold, ...]:
     if any(not gate.holds for gate in state.gates):
         return ()
     return tuple(hold for gate in state.gates for hold in gate.holds)
+
+
+def _lacks_slots(state: LaneState) -> bool:
+    return any(one.reason == "concurrency" for one in (*state.holds, *_gate_holds(state)))
 
 
 def _said(hold: Hold, model: Model) -> str:

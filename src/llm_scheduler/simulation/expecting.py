@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.ports.learned import Sums
+from llm_scheduler.scheduling.durations import MOST_SAMPLE
 from llm_scheduler.scheduling.prediction import Predictor, scopes_of
 from llm_scheduler.simulation.setting import LANE, Estimate
 
@@ -22,6 +24,8 @@ class Expecting:
     def __init__(self, kind: Estimate, load: Load) -> None:
         self._kind = kind
         self._predictor = Predictor()
+        self.lately_s: deque[float] = deque(maxlen=MOST_SAMPLE)
+        """Seconds of the latest calls that are over."""
         count = max(1, len(load.requests))
         self._mean_output = sum(one.output_tokens for one in load.requests) / count
         self._mean_s = sum(one.service_s or 0.0 for one in load.requests) / count
@@ -36,6 +40,7 @@ class Expecting:
 
     def learn(self, request: Request, tenant_id: TenantId) -> None:
         """A call has ended."""
+        self.lately_s.append(request.service_s or 0.0)
         if self._kind is not Estimate.ACTUAL:
             seen = Sums(1.0, request.output_tokens, (request.service_s or 0.0) * 1000, 1.0, 1.0)
             self._predictor.learn(_scopes(request, tenant_id), seen)

@@ -50,6 +50,10 @@ class Arrival(NamedTuple):
     depth: LaneDepth
     service_s: float
     """A call's mean, as far as it is known by then."""
+    ages_s: tuple[float, ...]
+    """How long each running call has run."""
+    lately_s: tuple[float, ...]
+    """How long the latest calls took that are over."""
 
 
 class SceneFactory(Protocol):
@@ -172,7 +176,9 @@ class _Replay:
         (entry,) = await self._catalogue.placed([task])
         (depth,) = await self._broker.depths()
         service_s = self._expecting.mean_service_s(entry.lane)
-        watch(Arrival(task.task_id - 1, self._clock.monotonic_s(), entry, depth, service_s))
+        ages_s = tuple((self._clock.us - self._started_us[number]) / 1_000_000 for _, number, _ in self._running)
+        lately_s = tuple(self._expecting.lately_s)
+        watch(Arrival(task.task_id - 1, self._clock.monotonic_s(), entry, depth, service_s, ages_s, lately_s))
         await self._broker.enqueue([entry])
 
     async def _claim(self) -> int | None:

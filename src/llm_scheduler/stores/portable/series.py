@@ -96,12 +96,25 @@ def groups(reader: Reader, span: Span, limit: int) -> list[ErrorGroup]:
     return found
 
 
+def latest_times(reader: Reader, since: Millis, limit: int) -> list[tuple[ModelId, int]]:
+    """Of attempts that completed since then, the latest first."""
+    attempt = ATTEMPTS.c
+    took_ms = (attempt.ended_at - attempt.started_at).label("took_ms")
+    completed = (attempt.ended_at >= since, attempt.outcome == "completed")
+    query = select(attempt.model_id, took_ms).where(*completed).order_by(attempt.ended_at.desc()).limit(limit)
+    return [(ModelId(model_id), took) for model_id, took in reader.select(("model_id", "took_ms"), query)]
+
+
 class SeriesCalls(Access):
     """See the port for what each call promises."""
 
     async def series(self, span: Span, step_ms: int) -> Sequence[SeriesPoint]:
         """A point for each step in which something ended."""
         return await self._read(lambda reader: points(reader, span, step_ms), is_snapshot=True, may_lag=True)
+
+    async def call_times(self, since: Millis, limit: int) -> Sequence[tuple[ModelId, int]]:
+        """How long the latest calls took."""
+        return await self._read(lambda reader: latest_times(reader, since, limit), may_lag=True)
 
     async def error_groups(self, span: Span, limit: int) -> Sequence[ErrorGroup]:
         """The commonest causes of failed attempts."""
