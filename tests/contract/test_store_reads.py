@@ -159,6 +159,17 @@ async def test_recent_figures_without_data_are_empty(scene: Scene) -> None:
     assert (recent.completed, recent.p50_ms, recent.wait_p99_ms) == (0, None, None)
 
 
+async def test_usage_sums_by_key_also_of_tasks_that_came_with_none(scene: Scene) -> None:
+    """One whose row is gone has its number; what came without a key stands together."""
+    for key_id in (7, 7, 9, None):
+        (task_id,) = await scene.submitted(key_id=key_id)
+        await scene.complete(await scene.started(task_id))
+
+    rows = await scene.store.usage("key", None, None)
+
+    assert [(row.group, row.attempts, row.cost_microusd) for row in rows] == [("", 1, 7), ("#7", 2, 14), ("#9", 1, 7)]
+
+
 async def test_usage_sums_by_model_tenant_and_day(scene: Scene) -> None:
     for task_id in await scene.submitted(2):
         await scene.complete(await scene.started(task_id))

@@ -386,6 +386,7 @@ ROWS = (
     Row("GET", "/api/v1/stats/daily", "BA", 200, plain("/api/v1/stats/daily")),
     Row("GET", "/api/v1/stats/usage", "BAODV", 200, plain("/api/v1/stats/usage"), is_whole=True),
     Row("GET", "/api/v1/stats/usage", "BA", 200, plain("/api/v1/stats/usage?group_by=tenant"), is_system=True),
+    Row("GET", "/api/v1/stats/usage", "BAO", 200, plain("/api/v1/stats/usage?group_by=key")),
     Row("GET", "/api/v1/stats/history", "BA", 200, plain("/api/v1/stats/history"), is_system=True),
     Row("GET", "/api/v1/stats/series", "BAODV", 200, plain("/api/v1/stats/series")),
     Row("GET", "/api/v1/stats/errors", "BAODV", 200, plain("/api/v1/stats/errors")),

@@ -157,7 +157,7 @@ TABLE = [
     get("a wait of hours", f"{TASKS}/1?wait=3600", "less than or equal to 60"),
     get("a day that is none", "/api/v1/stats/daily?from=2030-13-01", "Use a date such as 2030-01-31"),
     get("days the wrong way round", "/api/v1/stats/daily?from=2030-01-02&to=2030-01-01", "must not be after"),
-    get("an unknown group", "/api/v1/stats/usage?group_by=colour", "'model', 'tenant' or 'day'"),
+    get("an unknown group", "/api/v1/stats/usage?group_by=colour", "'model', 'tenant', 'day' or 'key'"),
     get("an unknown reason", "/api/v1/dead-letters?reason=bored", "'retries_exhausted'"),
     # Idempotency.
     Bad("a key with another body", TASKS, 409, "use a new key", "idempotency_conflict",

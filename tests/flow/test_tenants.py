@@ -218,6 +218,20 @@ async def test_figures_are_of_the_own_tasks_only(made: World) -> None:
     assert by_tenant.status == 403
 
 
+async def test_an_owner_sees_what_each_key_of_the_tenant_used(made: World) -> None:
+    owner, viewer = await made.signed_in("owner-acme", "acme"), await made.signed_in("viewer-acme", "acme")
+    key = await made.made(owner, "/api/v1/api-keys", {"name": "nightly job", "scopes": ["tasks:submit", "tasks:read"]})
+    by_key = Who(key["key"], "acme")
+    for who, count in ((by_key, 2), (owner, 1), (made.root("bolt"), 1)):
+        for _ in range(count):
+            await over(made, who, (await submit(made, who)).json["id"])
+
+    used = (await made.ask(owner, "GET", "/api/v1/stats/usage?group_by=key")).json["items"]
+
+    assert {one["group"]: one["completed"] for one in used} == {f"nightly job #{key['id']}": 2, "": 1}
+    assert (await made.ask(viewer, "GET", "/api/v1/stats/usage?group_by=key")).status == 403
+
+
 async def test_a_budget_that_an_administrator_set_stays_as_it_is(made: World) -> None:
     owner = await made.signed_in("owner-acme", "acme")
     await made.made(made.root("acme"), "/api/v1/budgets", {"name": "cap", "limit_microusd": 5})

@@ -25,7 +25,10 @@ class StatsReads(HistoryReads, SeriesReads, Protocol):
     async def usage(
         self, group_by: str, since: Millis | None, until: Millis | None, tenant_id: TenantId | None = None
     ) -> Sequence[UsageRow]:
-        """Tokens and cost by `model`, `tenant` or `day`, of one tenant or of all."""
+        """Tokens and cost by `model`, `tenant`, `day` or `key`, of one tenant or of all.
+
+        A key's group is its name and id; '' = tasks that came with none.
+        """
         ...
 
     async def queues(self, tenant_id: TenantId) -> Sequence[LaneDepth]:

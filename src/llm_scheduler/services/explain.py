@@ -12,6 +12,7 @@ from llm_scheduler.domain.placement import ShareRule
 from llm_scheduler.domain.status import TERMINAL, Status
 from llm_scheduler.domain.task import WaitingTask
 from llm_scheduler.domain.tenant import TenantState
+from llm_scheduler.domain.waiting import WaitReason
 from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait, first_end_ms
 from llm_scheduler.services.call_times import CallTimes
 
@@ -34,12 +35,10 @@ MOST_POSITIONS: Final = 1000
 class Reason(NamedTuple):
     """One thing that a task waits for.
 
-    `code`: `dependency`, `run_at`, `retry`, `budget`, `paused`, `no_worker`, `concurrency`, `requests`, `tokens`,
-    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `tenant_suspended`,
-    `priority`, `order`, `tenant_share`, `index_away`. `until` None: only an event ends it.
+    `until` None: only an event ends it.
     """
 
-    code: str
+    code: WaitReason
     detail: str
     until: Millis | None = None
     endpoint: str | None = None
@@ -87,13 +86,15 @@ class Explaining:
             return nothing
         own = _own_reason(task)
         if task.status is Status.HELD:
-            return nothing._replace(reasons=(Reason("budget", await self._held_for(task)),))
+            return nothing._replace(reasons=(Reason(WaitReason.BUDGET, await self._held_for(task)),))
         if task.status is Status.BLOCKED:
             return nothing._replace(reasons=own)
         try:
             return await self._queued(task, model, own, nothing)
         except BrokerUnavailableError:
-            away = Reason("index_away", "The index does not answer; nothing starts until it is back. Nothing is lost.")
+            away = Reason(
+                WaitReason.INDEX_AWAY, "The index does not answer; nothing starts until it is back. Nothing is lost."
+            )
             return nothing._replace(reasons=(*own, away))
 
     async def _held_for(self, task: Task) -> str:
@@ -128,7 +129,7 @@ class Explaining:
         reasons = [*own, *self._state_reasons(model, state, now)]
         reasons += await self._people_reasons(task, model, blank.strategy, ahead, earlier)
         if is_queued and await self._is_unserved():
-            reasons.insert(0, Reason("no_worker", "No worker is alive; start one with `llms worker`."))
+            reasons.insert(0, Reason(WaitReason.NO_WORKER, "No worker is alive; start one with `llms worker`."))
         starts_at = now if is_queued else max(now, task.eligible_at)
         in_band = 0 if depth is None else dict(depth.by_band).get(band, 0)
         part = 1.0 if ahead is None or not in_band else min(1.0, ahead / in_band)
@@ -138,12 +139,12 @@ class Explaining:
             any(one.reason == "drained" for one in gate.holds) for gate in state.gates
         )
         said = {one.code for one in reasons}
-        must_wait = bool(ahead or earlier) or "concurrency" in said
+        must_wait = bool(ahead or earlier) or WaitReason.CONCURRENCY in said
         is_open_ended = (
             model.status is not ModelStatus.ACTIVE
             or is_closed
-            or "tenant_suspended" in said
-            or "no_worker" in said
+            or WaitReason.TENANT_SUSPENDED in said
+            or WaitReason.NO_WORKER in said
             or (must_wait and not self._has_pace(model))
         )
         times = (None, None, None) if is_open_ended else tuple(Millis(starts_at + round(s * 1000)) for s in wait)
@@ -194,7 +195,7 @@ class Explaining:
     def _state_reasons(self, model: Model, state: LaneState, now: Millis) -> list[Reason]:
         return [
             Reason(
-                one.reason,
+                WaitReason(one.reason),
                 _said(one, model),
                 None if one.wait_ms is None else Millis(now + one.wait_ms),
                 one.endpoint,
@@ -210,26 +211,26 @@ class Explaining:
         tenant = next((one for one in self._catalogue.tenants() if one.id == task.tenant_id), None)
         if tenant is not None and tenant.state is TenantState.SUSPENDED:
             said = "Tenant suspended: nothing of it starts until an administrator resumes it."
-            found.append(Reason("tenant_suspended", said))
+            found.append(Reason(WaitReason.TENANT_SUSPENDED, said))
         most = None if tenant is None else _most_running(tenant, model.name)
         if most is not None:
             running = sum(one.tenant_id == task.tenant_id for one in await self._broker.slots(model.id))
             if running >= most:
                 found.append(
-                    Reason("tenant_limit", f"The tenant runs {running} of at most {most} calls of this model.")
+                    Reason(WaitReason.TENANT_LIMIT, f"The tenant runs {running} of at most {most} calls of this model.")
                 )
         if earlier:
-            found.append(Reason("priority", f"{earlier} {_tasks(earlier)} of higher priority before it."))
+            found.append(Reason(WaitReason.PRIORITY, f"{earlier} {_tasks(earlier)} of higher priority before it."))
         if ahead:
             if self._catalogue.placing(model.id).share_rule is ShareRule.VIRTUAL_TIME:
                 said = (
                     f"{ahead} older {_tasks(ahead)} of its class before it; tenants take turns by weight ({strategy})."
                 )
-                found.append(Reason("tenant_share", said))
+                found.append(Reason(WaitReason.TENANT_SHARE, said))
             else:
-                found.append(Reason("order", f"{ahead} {_tasks(ahead)} of its class before it ({strategy})."))
+                found.append(Reason(WaitReason.ORDER, f"{ahead} {_tasks(ahead)} of its class before it ({strategy})."))
         elif ahead is None and task.status is Status.QUEUED:
-            found.append(Reason("order", f"More than {MOST_POSITIONS} tasks come before it ({strategy})."))
+            found.append(Reason(WaitReason.ORDER, f"More than {MOST_POSITIONS} tasks come before it ({strategy})."))
         return found
 
     async def _is_unserved(self) -> bool:
@@ -260,12 +261,12 @@ def _own_reason(task: Task) -> tuple[Reason, ...]:
     """What the task's own status says."""
     if task.status is Status.BLOCKED:
         leader = None if task.cache is None else task.cache.leader_id
-        return (Reason("dependency", f"It waits for the answer of task {leader}, which asks the same."),)
+        return (Reason(WaitReason.DEPENDENCY, f"It waits for the answer of task {leader}, which asks the same."),)
     if task.status is not Status.SCHEDULED:
         return ()
     if task.failures:
-        return (Reason("retry", f"Attempt {task.attempt} failed; it is tried again then.", task.eligible_at),)
-    return (Reason("run_at", "It is not to run before then.", task.eligible_at),)
+        return (Reason(WaitReason.RETRY, f"Attempt {task.attempt} failed; it is tried again then.", task.eligible_at),)
+    return (Reason(WaitReason.RUN_AT, "It is not to run before then.", task.eligible_at),)
 
 
 def _gate_holds(state: LaneState) -> tuple[Hold, ...]:

@@ -16,7 +16,8 @@ import { csvOf, saveText } from '../features/usage/csv';
 const CostChart = lazy(() => import('../features/usage/CostChart'));
 const HOURS = { '24h': 24, '7d': 168, '30d': 720, '90d': 2160 } as const;
 type SpanName = keyof typeof HOURS;
-type Group = 'model' | 'day' | 'tenant';
+const GROUPS = ['model', 'day', 'key', 'tenant'] as const;
+type Group = (typeof GROUPS)[number];
 
 function useUsage(group: Group, span: SpanName) {
   return useQuery({
@@ -33,13 +34,14 @@ export function Component() {
   const may = useMay();
   const [params, setParams] = useSearchParams();
   const span = ((params.get('span') ?? '30d') in HOURS ? (params.get('span') ?? '30d') : '30d') as SpanName;
-  const group = (['model', 'day', 'tenant'].includes(params.get('by') ?? '') ? params.get('by') : 'model') as Group;
+  const mayBy: Partial<Record<Group, boolean>> = { key: may('keys:manage'), tenant: may('system:read') };
+  const groups = GROUPS.filter((name) => mayBy[name] ?? true);
+  const group = groups.find((name) => name === params.get('by')) ?? 'model';
   const set = (name: string, value: string) => setParams((before) => { before.set(name, value); return before; });
   const rows = useUsage(group, span);
   const days = useUsage('day', span);
   const sum = (items: UsageRowShown[], of: (row: UsageRowShown) => number) => items.reduce((total, row) => total + of(row), 0);
   const save = () => rows.data && saveText(csvOf(group, rows.data.items), `usage-${group}-${span}.csv`);
-  const groups: Group[] = may('system:read') ? ['model', 'day', 'tenant'] : ['model', 'day'];
   return (
     <>
       <PageHeader
@@ -87,7 +89,7 @@ export function Component() {
                     scroll={{ x: 760 }}
                     locale={{ emptyText: <EmptyState title={t('none')} hint={t('noneHint')} /> }}
                     columns={[
-                      { title: t(`column.${group}`), dataIndex: 'group', sorter: (a, b) => a.group.localeCompare(b.group) },
+                      { title: t(`column.${group}`), dataIndex: 'group', render: (name: string) => name || t('noKey'), sorter: (a, b) => a.group.localeCompare(b.group) },
                       { title: t('column.attempts'), align: 'right', className: 'num', render: (_, row) => format.number(row.attempts), sorter: (a, b) => a.attempts - b.attempts },
                       { title: t('column.failed'), align: 'right', className: 'num', render: (_, row) => format.number(row.failed), sorter: (a, b) => a.failed - b.failed },
                       { title: t('column.in'), align: 'right', className: 'num', render: (_, row) => format.compact(row.usage.prompt_tokens), sorter: (a, b) => a.usage.prompt_tokens - b.usage.prompt_tokens },

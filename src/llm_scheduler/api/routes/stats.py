@@ -71,14 +71,17 @@ async def daily(request: Request) -> Answer:
     **operation(Tag.STATS, "Usage and cost", query=UsageQuery, answers={200: UsageList}, problems=(503,)),
 )
 async def usage(request: Request) -> Answer:
-    """Attempts, tokens and cost by model or day, of your tenant. Administrators also group by tenant.
+    """Attempts, tokens and cost by model or day, of your tenant. Owners also group by key, administrators by tenant.
 
-    An administrator in the installation's own tenant sees all tenants together.
+    A key is told as its name and id, '' stands for tasks that came with none. An administrator in the installation's
+    own tenant sees all tenants together.
     """
     caller = caller_of(request)
     query = query_of(request, UsageQuery)
     if query.group_by == "tenant":
         check(caller.principal, Permission.SYSTEM_READ)
+    elif query.group_by == "key":
+        check(caller.principal, Permission.KEYS_MANAGE)
     own = None if caller.sees_all else caller.tenant_id
     rows = await caller.parts.stats.usage(query.group_by, millis(query.first), millis(query.last), own)
     return json_answer({"group_by": query.group_by, "items": [usage_row_json(row) for row in rows]})

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llm_scheduler.api.answers import stamp
 from llm_scheduler.api.fields import Shown
+from llm_scheduler.domain.waiting import WaitReason
 
 if TYPE_CHECKING:
     from llm_scheduler.domain.ids import Millis
@@ -15,10 +16,7 @@ if TYPE_CHECKING:
 class ReasonShown(Shown):
     """One thing that a task waits for."""
 
-    code: str
-    """`dependency`, `run_at`, `retry`, `budget`, `paused`, `no_worker`, `concurrency`, `requests`, `tokens`,
-    `input_tokens`, `output_tokens`, `throttled`, `circuit`, `drained`, `tenant_limit`, `tenant_suspended`,
-    `priority`, `order`, `tenant_share` or `index_away`."""
+    code: WaitReason
     detail: str
     until: str | None
     """When it ends by itself; null: only an event ends it."""

@@ -46,7 +46,7 @@ class DaysQuery(Body):
 class UsageQuery(Body):
     """What to sum up."""
 
-    group_by: Literal["model", "tenant", "day"] = "model"
+    group_by: Literal["model", "tenant", "day", "key"] = "model"
     first: Instant | None = Field(None, alias="from")
     """Attempts that ended from this moment on."""
     last: Instant | None = Field(None, alias="to")

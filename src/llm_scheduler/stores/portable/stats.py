@@ -18,7 +18,7 @@ from llm_scheduler.stores.rows import DAY_COLUMNS, day_of, named
 from llm_scheduler.stores.tables import ATTEMPTS, TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from llm_scheduler.domain.ids import Millis, TenantId
     from llm_scheduler.stores.portable.access import Reader, Transaction
@@ -32,7 +32,17 @@ QUEUES_OF: Final = (
     "WHERE tenant_id = ? AND status IN ('queued', 'running') GROUP BY model_id, status, priority "
     "ORDER BY model_id, status, priority LIMIT 100000"
 )
-GROUPS: Final = {"model": ATTEMPTS.c.model_id, "tenant": ATTEMPTS.c.tenant_id, "day": ATTEMPTS.c.ended_at // DAY_MS}
+GROUPS: Final = {
+    "model": ATTEMPTS.c.model_id,
+    "tenant": ATTEMPTS.c.tenant_id,
+    "day": ATTEMPTS.c.ended_at // DAY_MS,
+    "key": func.coalesce(TASKS.c.key_id, 0),
+}
+_NAMED: Final = {
+    "model": "SELECT id, name FROM models",
+    "tenant": "SELECT id, name FROM tenants",
+    "key": "SELECT id, name FROM api_keys",
+}
 
 
 def recent(reader: Reader, since: int, window_s: int, tenant_id: TenantId | None) -> Recent:
@@ -95,6 +105,8 @@ def usage(
     group = GROUPS[group_by].label("grp")
     ended = ATTEMPTS.c.ended_at
     query = select(group, func.count().label("attempts"), *sums()).where(ended >= (since or 0))
+    if group_by == "key":
+        query = query.select_from(ATTEMPTS.outerjoin(TASKS, TASKS.c.id == ATTEMPTS.c.task_id))
     if until is not None:
         query = query.where(ended < until)
     if tenant_id is not None:
@@ -104,7 +116,7 @@ def usage(
     names = _names(reader, group_by)
     return [
         UsageRow(
-            group=_day(row[0]) if group_by == "day" else names.get(row[0], str(row[0])),
+            group=_label(group_by, row[0], names),
             attempts=row[1],
             completed=row[2],
             failed=row[3],
@@ -116,11 +128,17 @@ def usage(
 
 
 def _names(reader: Reader, group_by: str) -> dict[int, str]:
+    named = _NAMED.get(group_by)
+    return {} if named is None else dict(reader.rows(("id", "name"), named))
+
+
+def _label(group_by: str, number: int, names: Mapping[int, str]) -> str:
     if group_by == "day":
-        return {}
-    table = "models" if group_by == "model" else "tenants"
-    rows = reader.rows(("id", "name"), f"SELECT id, name FROM {table}")  # noqa: S608 - one of two
-    return {row[0]: row[1] for row in rows}
+        return _day(number)
+    if group_by == "key":
+        # Names of keys are for people: two may have the same.
+        return f"{names.get(number, '')} #{number}".strip() if number else ""
+    return names.get(number, str(number))
 
 
 def queues(reader: Reader, tenant_id: TenantId) -> list[LaneDepth]:

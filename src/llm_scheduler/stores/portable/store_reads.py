@@ -77,7 +77,7 @@ class ReadCalls(HistoryCalls, SeriesCalls):
     async def usage(
         self, group_by: str, since: Millis | None, until: Millis | None, tenant_id: TenantId | None = None
     ) -> Sequence[UsageRow]:
-        """Tokens and cost by `model`, `tenant` or `day`."""
+        """Tokens and cost by `model`, `tenant`, `key` or `day`."""
         return await self._read(lambda reader: stats.usage(reader, group_by, (since, until), tenant_id), may_lag=True)
 
     async def queues(self, tenant_id: TenantId) -> Sequence[LaneDepth]:

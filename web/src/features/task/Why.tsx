@@ -19,7 +19,9 @@ export function Why({ id }: { id: number }) {
             {ahead !== null && <p style={{ marginTop: 0 }}>{t('why.ahead', { count: ahead })}</p>}
             <ul style={{ margin: 0, paddingInlineStart: 18 }}>
               {reasons.map(({ code, detail, until, endpoint }) => (
-                <li key={`${code}${endpoint}`}>{detail} {until && <Typography.Text type="secondary">({t('why.until', { time: format.time(until) })})</Typography.Text>}</li>
+                <li key={`${code}${endpoint}`}>{t(`why.reason.${code}`)} {until && <Typography.Text type="secondary">({t('why.until', { time: format.time(until) })})</Typography.Text>}
+                  <Typography.Text type="secondary" style={{ display: 'block' }} lang="en">{detail}</Typography.Text>
+                </li>
               ))}
             </ul>
             <p style={{ marginBottom: 0 }}>
