@@ -177,7 +177,8 @@ export function Component() {
               </Card>
               <Card size="small" title={t('code')}>
                 <Typography.Text type="secondary">{t('codeHint')}</Typography.Text>
-                <Tabs size="small" items={samples} />
+                {/* All of them fit a phone: antd puts what does not behind a button that a list of tabs may not have. */}
+                <Tabs size="small" tabBarGutter={16} items={samples} />
               </Card>
             </div>
             {isWide ? <Card size="small" title={t('parameters')} style={{ alignSelf: 'start' }}>{parameters}</Card> : <Collapse size="small" items={[{ key: 'p', label: t('parameters'), children: parameters }]} />}
