@@ -129,7 +129,7 @@ def usage(
 
 def _names(reader: Reader, group_by: str) -> dict[int, str]:
     named = _NAMED.get(group_by)
-    return {} if named is None else dict(reader.rows(("id", "name"), named))
+    return {} if named is None else {number: name for number, name in reader.rows(("id", "name"), named)}
 
 
 def _label(group_by: str, number: int, names: Mapping[int, str]) -> str:
