@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -103,6 +104,20 @@ class SqliteStore(
         return await self._readers.read(query)
 
 
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Switch a file's journal. Where others do the same at that moment SQLite does not wait, so ask again."""
+    until_s = time.monotonic() + BUSY_TIMEOUT_MS / 1000
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if time.monotonic() >= until_s:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
 def _prepare(path: Path) -> None:
     """Make the file usable, or say why it is not."""
     try:
@@ -110,7 +125,7 @@ def _prepare(path: Path) -> None:
         with closing(sqlite3.connect(path, isolation_level=None)) as connection:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
             revision = schema.revision_of(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
+            _use_wal(connection)
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
             if schema.needs_upgrade(revision):
