@@ -11,7 +11,7 @@ too: they move who comes when, and with that the last percent of a class, by cha
 coming when they really came and each call with a time of ours drawn anew from those measured, and the median of each
 figure counts. What a simulation without them says is counted beside.
 
-`python -m bench.goals_real [--quick] [--case g1 …] [--strategy fair …]`. Everything takes 40 minutes; `--quick` runs
+`python -m bench.goals_real [--quick] [--case g1 …] [--strategy fair …]`. Everything takes 25 to 40 minutes; `--quick` runs
 `fair` and `fifo` on g2, two and a half minutes.
 """
 
@@ -150,8 +150,7 @@ async def real(load: Load, setting: Setting, speed: float, base_url: str) -> Rea
 
 def drafts_of(load: Load, setting: Setting, speed: float) -> list[Draft]:
     """Where tokens are limited, the input's estimate is the trace's; else it is what calls are predicted by."""
-    by_prediction = setting.tpm is None or setting.strategy == "shortest"
-    tokens_a_byte = _PLAIN_TOKENS_A_BYTE if by_prediction else _TOKENS_A_BYTE
+    tokens_a_byte = _PLAIN_TOKENS_A_BYTE if setting.tpm is None else _TOKENS_A_BYTE
     return [Draft(one, speed, tokens_a_byte) for one in load.requests]
 
 

@@ -27,6 +27,7 @@ async def test_a_claim_that_nobody_started_is_given_up_at_the_second_look(tmp_pa
         await it.broker.reconcile([], [dead], [])
 
         assert await it.installation.index.audit() == 0
+        assert it.installation.index.is_in_doubt
         assert [slot.session for slot in await it.broker.slots()] == [99]
         assert await it.installation.index.audit() == 2  # the slot and the task
         assert not await it.broker.slots()
@@ -47,6 +48,7 @@ async def test_a_fresh_claim_is_not_taken_for_a_dead_one(tmp_path: Path) -> None
         await it.broker.reconcile([], [fresh], [])
 
         assert [await it.installation.index.audit() for _ in range(3)] == [0, 0, 0]
+        assert not it.installation.index.is_in_doubt
         assert await it.broker.slots() == [fresh]
 
 
@@ -60,6 +62,7 @@ async def test_what_runs_without_a_slot_gets_one_at_the_second_look(tmp_path: Pa
         await it.broker.release([Release(Claim(slot.task_id, slot.lane, slot.tenant_id, slot.attempt, 0))])
 
         assert await it.installation.index.audit() == 0
+        assert it.installation.index.is_in_doubt
         assert await it.installation.index.audit() == 1
         assert [(one.task_id, one.attempt, one.session) for one in await it.broker.slots()] == [
             (slot.task_id, slot.attempt, slot.session)

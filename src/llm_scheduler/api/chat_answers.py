@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -29,7 +30,7 @@ _JSON: Final = b"application/json"
 _log = structlog.get_logger(__name__)
 
 
-class _Reply:
+class _Reply(ABC):
     """What both kinds share: the start, pieces, and what is done when it goes wrong."""
 
     def __init__(self, caller: Caller, task: Task, terms: Terms, first_beat_s: float) -> None:
@@ -60,11 +61,13 @@ class _Reply:
             _log.exception("chat_failed", task_id=self._wait.task.id)
             await self._end_with(internal_problem(), send)
 
+    @abstractmethod
     async def _play(self, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
+        """Wait, and send what comes."""
 
+    @abstractmethod
     async def _end_with(self, problem: Problem, send: Send) -> None:
-        raise NotImplementedError
+        """Say in an answer that has begun why it goes no further."""
 
     async def _begin(self, send: Send, media: bytes, *more: tuple[bytes, bytes]) -> None:
         if not self._is_begun:

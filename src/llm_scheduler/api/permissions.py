@@ -162,7 +162,7 @@ def check(principal: Principal, need: Need | None) -> None:
     Raises:
         Problem: 403, with what it takes.
     """
-    if need is Open.TO_ALL or (need is not None and principal.may(need)):  # type: ignore[arg-type]
+    if isinstance(need, Open) or (need is not None and principal.may(need)):
         return
     raise forbidden(principal, need if isinstance(need, P) else None)
 

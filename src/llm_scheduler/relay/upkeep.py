@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass
 from heapq import heappop, heappush
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import structlog
 
@@ -18,7 +18,7 @@ from llm_scheduler.domain.errors import BrokerUnavailableError, SchedulerError
 from llm_scheduler.domain.session import TTL_S
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from llm_scheduler.domain.ids import Millis, SessionId
     from llm_scheduler.ports.broker import Broker
@@ -102,13 +102,13 @@ class UpkeepLoops:
     def begin(self) -> None:
         """Start the loops."""
         pace = self._pace
-        steps: Sequence[tuple[str, Awaitable[None]]] = [
+        steps: Sequence[tuple[str, Coroutine[Any, Any, None]]] = [
             ("leader", self._lead()),
             ("promoter", self._promote()),
             ("watcher", self._every(lambda: pace.watch_s, self._index.watch)),
             ("mender", self._mend()),
             ("rescuer", self._led(lambda: self._idle_or(pace.idle_rescue_s, pace.rescue_s), self._rescue)),
-            ("auditor", self._led(lambda: self._idle_or(pace.idle_audit_s, pace.audit_s), self._index.audit)),
+            ("auditor", self._led(self._until_audit_s, self._index.audit)),
             (
                 "statistician",
                 self._led(lambda: self._idle_or(pace.idle_roll_up_s, pace.roll_up_s), self._upkeep.roll_up),
@@ -116,7 +116,7 @@ class UpkeepLoops:
             ("forgetter", self._led(_always(pace.forget_s), self._upkeep.drop_answers)),
             *((f"sweep-{number}", self._led(_always(one[0]), one[1])) for number, one in enumerate(self._further)),
         ]
-        self._loops = [asyncio.create_task(loop, name=name) for name, loop in steps]  # type: ignore[arg-type]
+        self._loops = [asyncio.create_task(loop, name=name) for name, loop in steps]
 
     async def stop(self) -> None:
         """End the loops."""
@@ -126,6 +126,12 @@ class UpkeepLoops:
 
     def _idle_or(self, idle_s: float, busy_s: float) -> float:
         return idle_s if self._is_idle else busy_s
+
+    def _until_audit_s(self) -> float:
+        # A slot that nobody holds is capacity that nobody has: the second look, which frees it, comes at once.
+        if self._index.is_in_doubt:
+            return _LEAD_EVERY_S
+        return self._idle_or(self._pace.idle_audit_s, self._pace.audit_s)
 
     async def _lead(self) -> None:
         while True:

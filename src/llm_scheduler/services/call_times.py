@@ -17,10 +17,9 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.series import SeriesReads
 
 MOST_CALLS: Final = 5_000
-"""Of all models: some ten milliseconds of the record's time."""
+"""The newest of all models together, so that one read is small whatever the record holds."""
 _LATELY_MS: Final = 6 * 3_600_000
-_LEAST_AGE_S: Final = 30.0
-_AGE_PER_COST: Final = 200
+_KEPT_S: Final = 30.0
 _UNKNOWN: Final = Durations()
 _log = structlog.get_logger(__name__)
 
@@ -35,13 +34,11 @@ class CallTimes:
 
     async def of(self, model_id: ModelId) -> Durations:
         """The model's; empty if nothing is known. Never fails: while the record is away, what was known holds."""
-        began = self._clock.monotonic_s()
-        if began >= self._until_s:
+        now_s = self._clock.monotonic_s()
+        if now_s >= self._until_s:
             # First, so that whoever asks meanwhile takes what there is.
-            self._until_s = began + _LEAST_AGE_S
+            self._until_s = now_s + _KEPT_S
             await self._read()
-            ended = self._clock.monotonic_s()
-            self._until_s = ended + max(_LEAST_AGE_S, _AGE_PER_COST * (ended - began))
         return self._known.get(model_id, _UNKNOWN)
 
     async def _read(self) -> None:

@@ -57,6 +57,11 @@ class Index:
         self._ghosts: frozenset[Held] = frozenset()
         self._bare: frozenset[Held] = frozenset()
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether the last look saw a slot without its run, or a run without its slot: the next one decides."""
+        return bool(self._ghosts or self._bare)
+
     async def watch(self) -> bool:
         """Take every shard's pulse; rebuild what is lost. Whether this process rebuilt something."""
         pulses = await self._broker.pulse()

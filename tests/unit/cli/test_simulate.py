@@ -113,7 +113,6 @@ def test_a_history_without_calls_and_one_that_was_cut_off_say_so() -> None:
 
 
 def test_a_plot_is_written_as_png(trace: str, tmp_path: Path) -> None:
-    pytest.importorskip("matplotlib")
     target = tmp_path / "waits.png"
 
     result = invoke(FakeServer(), "simulate", "--trace", trace, "--strategy", "fifo,fair", "--plot", str(target))

@@ -54,7 +54,7 @@ function useHeight(): [React.RefObject<HTMLDivElement | null>, number] {
 }
 
 export function Component() {
-  const { t, i18n } = useTranslation('tasks');
+  const { t } = useTranslation('tasks');
   const navigate = useNavigate();
   const queries = useQueryClient();
   const format = useFormat();
@@ -125,7 +125,6 @@ export function Component() {
       {list.error && !list.data && <ErrorView error={list.error} onRetry={() => void list.refetch()} />}
       <div ref={place} style={{ minHeight: height + 60 }}>
         <Table<TaskShown>
-          key={i18n.language}
           virtual
           size="small"
           rowKey="id"

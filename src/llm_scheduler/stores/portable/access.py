@@ -6,6 +6,7 @@ thread; an engine whose driver is asynchronous runs them in a greenlet, so that 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
@@ -126,19 +127,20 @@ class Transaction(Protocol):
         ...
 
 
-class Access:
+class Access(ABC):
     """A way to write and a way to read: implemented by each engine's store."""
 
     _clock: Clock
 
+    @abstractmethod
     async def _merge(self, kind: str, payload: Any) -> Any:
         """Have all jobs of this kind in the next transaction run as one."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _write(self, move: Callable[[Transaction], T], *, is_loose: bool = False) -> T:
         """Run in the next transaction. Loose: each statement may stand alone and be done twice without harm."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def _read(self, query: Callable[[Reader], T], *, is_snapshot: bool = False, may_lag: bool = False) -> T:
         """Run on one of the readers.
 
@@ -147,4 +149,3 @@ class Access:
             is_snapshot: all queries in it must see the same moment.
             may_lag: a replica may answer, if it has what this process wrote.
         """
-        raise NotImplementedError

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from llm_scheduler.domain.budget import PriceRow, percent_told, period_start
 from llm_scheduler.domain.errors import BudgetNameTakenError
-from llm_scheduler.domain.ids import Millis, TenantId
+from llm_scheduler.domain.ids import Millis, TaskId, TenantId
 from llm_scheduler.domain.money import Rates
 from llm_scheduler.ports.money import Released
 from llm_scheduler.stores import lines, statements
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _IDS = "models"
 """Budgets and prices take their ids from the same block as models: few rows, and no block of their own."""
 _CHANGEABLE = ("name", "period", "limit_microusd", "model_id", "key_id")
-_START: Place = (Millis(-1), 0)  # type: ignore[assignment]
+_START: Place = (Millis(-1), TaskId(0))
 
 
 def add(transaction: Transaction, budget: Budget) -> Budget:

@@ -19,9 +19,6 @@ const between = (from: string | null, to: string | null) => (from && to ? new Da
 export const waitedMs = (task: TaskShown, now = Date.now()) => between(task.queued_at, task.started_at ?? (task.status === 'queued' ? new Date(now).toISOString() : null));
 export const ranMs = (task: TaskShown, now = Date.now()) => between(task.started_at, task.completed_at ?? (task.status === 'running' ? new Date(now).toISOString() : null));
 
-/** Cells of tasks that stand still are not drawn again, whatever comes in beside them; times that run go on. */
-const hasChanged = (task: TaskShown, before: TaskShown) => task !== before || task.status === 'queued' || task.status === 'running';
-
 export function useColumns(shown: readonly ColumnName[]): TableColumnType<TaskShown>[] {
   const { t } = useTranslation('tasks');
   const format = useFormat();
@@ -44,6 +41,6 @@ export function useColumns(shown: readonly ColumnName[]): TableColumnType<TaskSh
       error: { width: 220, ellipsis: true, render: (_, { error }) => (error ? <Typography.Text type="danger">{error.code}</Typography.Text> : '–') },
       metadata: { width: 200, ellipsis: true, render: (_, { metadata }) => <Space size={4}>{Object.entries(metadata).map(([key, value]) => <Tag key={key}>{key}={value}</Tag>)}</Space> },
     };
-    return shown.map((name) => ({ ...all[name], key: name, title: t(`column.${name}`), shouldCellUpdate: hasChanged }));
+    return shown.map((name) => ({ ...all[name], key: name, title: t(`column.${name}`) }));
   }, [shown, t, format]);
 }
