@@ -11,8 +11,8 @@ too: they move who comes when, and with that the last percent of a class, by cha
 coming when they really came and each call with a time of ours drawn anew from those measured, and the median of each
 figure counts. What a simulation without them says is counted beside.
 
-`python -m bench.goals_real [--quick] [--case g1 …] [--strategy fair …]`. Everything takes 25 to 40 minutes; `--quick` runs
-`fair` and `fifo` on g2, two and a half minutes.
+`python -m bench.goals_real [--quick] [--case g1 …] [--strategy fair …]`. Everything takes 25 to 40 minutes; `--quick`
+runs `fair` and `fifo` on g2, two and a half minutes.
 """
 
 from __future__ import annotations
