@@ -5,6 +5,7 @@ import os
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from tests.contract.store_scene import CountingMeter, StillClock, opened, sqlite
 from llm_scheduler.domain.errors import StoreUnusableError
 from llm_scheduler.stores import schema
 from llm_scheduler.stores.sqlite import SqliteStore
+from llm_scheduler.stores.sqlite.store import _use_wal
 
 WRITE_FOR_EVER = """
 import asyncio, sys
@@ -184,3 +186,26 @@ async def test_check_counts_and_a_backup_is_a_whole_copy(tmp_path: Path) -> None
         schema.backup(tmp_path / "record.db", tmp_path / "copy.db")
     with pytest.raises(StoreUnusableError, match="does not exist"):
         schema.check(tmp_path / "nothing.db")
+
+
+def test_openers_of_a_new_file_wait_for_one_another(tmp_path: Path) -> None:
+    """SQLite says busy at once, whatever its timeout, to whoever switches the journal while another does."""
+    refused: list[Exception] = []
+
+    def switch(path: Path, gate: threading.Barrier) -> None:
+        with closing(sqlite3.connect(path, timeout=5)) as connection:
+            gate.wait()
+            try:
+                _use_wal(connection)
+            except sqlite3.OperationalError as error:
+                refused.append(error)
+
+    for number in range(100):
+        gate = threading.Barrier(4)
+        threads = [threading.Thread(target=switch, args=(tmp_path / f"{number}.db", gate)) for _ in range(4)]
+        for one in threads:
+            one.start()
+        for one in threads:
+            one.join()
+
+    assert not refused
