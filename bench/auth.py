@@ -298,7 +298,8 @@ class Flood(threading.Thread):
             self.sent += batch
             for _ in range(batch):
                 head = await reader.readuntil(b"\r\n\r\n")
-                self.refused += b" 401 " in head[:20]
+                # The first of a minute are told that the key is wrong, the others that there were too many.
+                self.refused += head[8:13] in (b" 401 ", b" 429 ")
                 length = head.lower().partition(b"content-length: ")[2].partition(b"\r")[0]
                 await reader.readexactly(int(length))
             due += batch * 10 / WRONG_A_SECOND
