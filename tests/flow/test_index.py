@@ -64,6 +64,7 @@ async def test_what_runs_without_a_slot_gets_one_at_the_second_look(tmp_path: Pa
         assert await it.installation.index.audit() == 0
         assert it.installation.index.is_in_doubt
         assert await it.installation.index.audit() == 1
+        assert not it.installation.index.is_in_doubt
         assert [(one.task_id, one.attempt, one.session) for one in await it.broker.slots()] == [
             (slot.task_id, slot.attempt, slot.session)
         ]

@@ -56,11 +56,9 @@ class Index:
         self._walked_to: Place | None = None
         self._ghosts: frozenset[Held] = frozenset()
         self._bare: frozenset[Held] = frozenset()
-
-    @property
-    def is_in_doubt(self) -> bool:
-        """Whether the last look saw a slot without its run, or a run without its slot: the next one decides."""
-        return bool(self._ghosts or self._bare)
+        self.is_in_doubt = False
+        """Whether a look saw a slot without its run, or the reverse: the next one decides. Never twice in a row:
+        on a busy index some call always ends between the two reads."""
 
     async def watch(self) -> bool:
         """Take every shard's pulse; rebuild what is lost. Whether this process rebuilt something."""
@@ -157,6 +155,7 @@ class Index:
         absent = [(slot.lane, slot.task_id) for key, slot in ghosts.items() if key in self._ghosts]
         adopted = [row for key, row in bare.items() if key in self._bare]
         self._ghosts, self._bare = frozenset(ghosts), frozenset(bare)
+        self.is_in_doubt = not self.is_in_doubt and bool(ghosts or bare)
         if absent or adopted:
             await self._broker.reconcile([], adopted, absent)
         return len(absent), len(adopted)
