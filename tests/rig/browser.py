@@ -195,7 +195,8 @@ class Visitor:
         path = link.get_attribute("href")
         link.click()
         self.page.wait_for_url(lambda url: urlsplit(url).path == path, wait_until="commit")
-        expect(self.heading()).to_be_visible()
+        # The view before stays until this one has its code: some heading is there all the time.
+        expect(self.heading(self.words(f"{view}:title"))).to_be_visible()
 
     def heading(self, text: str | None = None) -> Locator:
         """The page's own name."""
