@@ -56,7 +56,7 @@ async def client() -> AsyncIterator[tuple[side.Submit, None]]:
 
 
 def worker() -> None:
-    run_worker(WorkerSettings)  # pyright: ignore[reportArgumentType]
+    run_worker(WorkerSettings)
 
 
 if __name__ == "__main__":

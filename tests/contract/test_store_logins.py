@@ -38,7 +38,7 @@ def login(scene: Scene, user_id: int = 1, **changes: object) -> Login:
         address="192.0.2.1",
         agent="é browser",
     )
-    return replace(made, **changes)  # type: ignore[arg-type]
+    return replace(made, **changes)
 
 
 def renewal(scene: Scene, token_hash: str = "b" * 64) -> Renewal:

@@ -26,14 +26,14 @@ from typing import Any
 from llm_scheduler.domain import session
 from llm_scheduler.relay import upkeep
 
-session.TTL_S = 3.0  # type: ignore[misc]
-session.FENCE_AFTER_S = 2.2  # type: ignore[misc]
-session.BEAT_EVERY_S = 0.5  # type: ignore[misc]
-session.IDLE_BEAT_EVERY_S = 0.5  # type: ignore[misc]
-session.CLAIM_GRACE_S = 1.0  # type: ignore[misc]
-upkeep.TTL_S = 3.0  # type: ignore[misc]
-upkeep.LEASE_S = 2.0  # type: ignore[misc]
-upkeep._LEAD_EVERY_S = 0.5  # type: ignore[misc]
+session.TTL_S = 3.0
+session.FENCE_AFTER_S = 2.2
+session.BEAT_EVERY_S = 0.5
+session.IDLE_BEAT_EVERY_S = 0.5
+session.CLAIM_GRACE_S = 1.0
+upkeep.TTL_S = 3.0
+upkeep.LEASE_S = 2.0
+upkeep._LEAD_EVERY_S = 0.5
 
 # After the times are set: the modules below take them over as they are imported.
 from llm_scheduler.app import installation as composition  # noqa: E402
@@ -48,8 +48,8 @@ from tests.failpoints.journeys import JOURNEYS  # noqa: E402
 from tests.failpoints.trap import DIED, Point, Trap  # noqa: E402
 
 _QUICK = Pace(watch_s=0.3, rescue_s=0.5, idle_rescue_s=0.5, audit_s=0.7, idle_audit_s=0.7, look_for_due_s=1.0)
-composition.ALONE = composition.AMONG_OTHERS = _QUICK  # type: ignore[misc]
-composition._STRAYS_EVERY_S = 0.3  # type: ignore[misc]
+composition.ALONE = composition.AMONG_OTHERS = _QUICK
+composition._STRAYS_EVERY_S = 0.3
 Heartbeat.confer_forever.__defaults__ = (0.3,)
 
 AT_ONCE = 12

@@ -99,7 +99,7 @@ async def test_a_model_that_is_added_while_models_are_read_again_stays_known(tmp
             await may_go_on.wait()
             return found
 
-        store.models = models  # type: ignore[method-assign]
+        store.models = models
         loading = asyncio.create_task(one.models.load())
         await is_read.wait()
         changing = [

@@ -33,7 +33,7 @@ async def model_of(it: Inside, **fields: object) -> Model:
 
 def asked(model: Model, priority: int = 5, **fields: object) -> NewTask:
     task = NewTask(DEFAULT_TENANT, model.id, "chat", BODY, priority, 3, 100, est_output=50)
-    return replace(task, **fields)  # type: ignore[arg-type]
+    return replace(task, **fields)
 
 
 async def submitted(it: Inside, tasks: Sequence[NewTask]) -> list[TaskId]:

@@ -120,7 +120,7 @@ async def test_a_price_list_that_breaks_costs_no_answer(tmp_path: Path) -> None:
         def broken(*_: object) -> Any:
             raise ValueError("the list is broken")
 
-        it.installation.prices._listed = broken  # pyright: ignore[reportPrivateUsage]
+        it.installation.prices._listed = broken
         (task_id,) = await it.submit(model)
         done = await it.wait_for(task_id, "completed")
 

@@ -60,7 +60,7 @@ async def test_an_answer_too_deep_to_be_written_ends_its_task(tmp_path: Path) ->
         deep = [deep]
     async with inside(tmp_path) as it:
         provider = Odd(lambda _call: Answer("x", {"deep": deep}))
-        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}  # type: ignore[dict-item]
+        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}
         model = await it.add_model(kind="odd", max_workers=1)
         ids = await it.submit(model, 2)
 
@@ -82,7 +82,7 @@ async def test_a_start_that_was_committed_but_reported_as_failed_is_put_back(tmp
                 raise StoreUnavailableError("the disk said no, and yes")
             return answer
 
-        it.store.start = start  # type: ignore[method-assign]
+        it.store.start = start
         model = await it.add_model(max_workers=1)
         [task_id] = await it.submit(model)
         await it.wait_for(task_id, "running")
@@ -126,8 +126,8 @@ async def test_a_session_fenced_while_its_start_was_on_the_way_calls_nobody(tmp_
             most = max(most, open_now)
             return Answer("fine", {})
 
-        it.store.start = start  # type: ignore[method-assign]
-        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(Odd(act))}  # type: ignore[dict-item]
+        it.store.start = start
+        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(Odd(act))}
         model = await it.add_model(kind="odd", max_workers=1)
         [task_id] = await it.submit(model)
         await it.wait_for(task_id, "running")

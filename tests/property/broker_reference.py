@@ -147,7 +147,7 @@ class ReferenceBroker:
             del self.gates[key]
             self.gate_limits.pop((key[0], str(key[1])), None)
         for kept in (self.rules, self.claims, self.served, self.meters):
-            kept.pop(lane, None)  # type: ignore[attr-defined]
+            kept.pop(lane, None)
         self._activate()
 
     # What waits

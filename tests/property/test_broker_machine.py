@@ -365,14 +365,14 @@ NIGHTLY = settings(QUICK, max_examples=1_900, stateful_step_count=60, database=N
 @pytest.mark.timeout(400)
 def test_broker_and_reference_answer_alike() -> None:
     """Some ten thousand random calls. (Finding the shortest sequence that differs takes minutes.)"""
-    run_state_machine_as_test(BrokerMachine, settings=QUICK)  # pyright: ignore[reportUnknownMemberType]
+    run_state_machine_as_test(BrokerMachine, settings=QUICK)
 
 
 @pytest.mark.timeout(400)
 def test_redis_memory_and_reference_answer_alike() -> None:
     """Some two thousand random calls."""
     empty_redis()
-    run_state_machine_as_test(RedisMachine, settings=QUICK_REDIS)  # pyright: ignore[reportUnknownMemberType]
+    run_state_machine_as_test(RedisMachine, settings=QUICK_REDIS)
 
 
 @pytest.mark.nightly
@@ -384,10 +384,10 @@ def test_broker_and_reference_answer_alike_for_a_long_time(
     """At least NIGHTLY_STEPS calls."""
     empty_redis()
 
-    class LongMachine(kind):  # pyright: ignore[reportGeneralTypeIssues]
+    class LongMachine(kind):
         steps = 0
 
-    run_state_machine_as_test(LongMachine, settings=NIGHTLY)  # pyright: ignore[reportUnknownMemberType]
+    run_state_machine_as_test(LongMachine, settings=NIGHTLY)
 
     with capsys.disabled():
         print(f"\n{kind.__name__}: {LongMachine.steps:,} calls compared, 0 differences")

@@ -81,7 +81,7 @@ def text_or_object(value: object) -> str | dict[str, object]:
         ValueError: anything else.
     """
     if isinstance(value, str | dict):
-        return value  # pyright: ignore[reportUnknownVariableType]
+        return value
     raise ValueError('Use a text, or an object such as {"messages": [{"role": "user", "content": "Hi"}]}.')
 
 

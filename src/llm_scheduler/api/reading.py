@@ -163,8 +163,8 @@ def _depth(value: object) -> int:
         part, depth = pending.pop()
         if isinstance(part, dict | list):
             deepest = max(deepest, depth)
-            inner = part.values() if isinstance(part, dict) else part  # pyright: ignore[reportUnknownVariableType]
-            pending.extend((each, depth + 1) for each in inner)  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+            inner = part.values() if isinstance(part, dict) else part
+            pending.extend((each, depth + 1) for each in inner)
     return deepest
 
 
@@ -177,10 +177,10 @@ def has_nul(value: object) -> bool:
             if "\0" in part:
                 return True
         elif isinstance(part, dict):
-            pending.extend(part.keys())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
-            pending.extend(part.values())  # pyright: ignore[reportUnknownArgumentType, reportUnknownMemberType]
+            pending.extend(part.keys())
+            pending.extend(part.values())
         elif isinstance(part, list):
-            pending.extend(part)  # pyright: ignore[reportUnknownArgumentType]
+            pending.extend(part)
     return False
 
 

@@ -49,7 +49,7 @@ class GuardedProtocol(HttpToolsProtocol):
     _is_uncounted = False
     """Whether the head's first bytes came with another request's last ones, so that nobody knows how many they are."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:
         """Take it, or refuse it."""
         super().connection_made(transport)
         self._address = self.client[0] if self.client else ""

@@ -60,7 +60,7 @@ def tier_of(raw: Mapping[str, object]) -> str | None:
     """`service_tier` of an answer: OpenAI has it at the top, Anthropic in the usage."""
     found = raw.get("service_tier")
     if found is None and isinstance(usage := raw.get("usage"), dict):
-        found = usage.get("service_tier")  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+        found = usage.get("service_tier")
     return found if isinstance(found, str) else None
 
 

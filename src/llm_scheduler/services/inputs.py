@@ -47,8 +47,8 @@ def checked_body(plugin: TaskType | None, task_type: str, value: str | dict[str,
 def _check_messages(messages: object) -> None:
     if not isinstance(messages, list):
         raise InvalidInputError("'messages' must be a list of {role, content}.", "input", "messages")
-    for index, message in enumerate(messages):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        if not isinstance(message, dict) or not isinstance(message.get("role"), str):  # pyright: ignore[reportUnknownMemberType]
+    for index, message in enumerate(messages):
+        if not isinstance(message, dict) or not isinstance(message.get("role"), str):
             raise InvalidInputError(
                 "Each message is an object with a 'role' (system, user, assistant, tool).", "input", "messages", index
             )

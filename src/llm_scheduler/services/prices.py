@@ -163,7 +163,7 @@ def _rank(row: PriceRow) -> tuple[bool, int, int]:
 def sent_beneath(model: Model) -> Mapping[str, object]:
     """Fields that stand in every request of the model where a task has none."""
     extra = model.config.get("extra_body")
-    fields = {str(name): value for name, value in extra.items()} if isinstance(extra, dict) else {}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    fields = {str(name): value for name, value in extra.items()} if isinstance(extra, dict) else {}
     own = model.config.get("max_tokens")
     return {"max_tokens": own, **fields} if isinstance(own, int) else fields
 

@@ -170,7 +170,7 @@ async def test_a_store_that_fails_in_the_middle_says_what_it_holds(api: Scene) -
             raise StoreUnavailableError("disk full.")
         return await real(tasks, **options)
 
-    api.parts.store.submit = failing  # type: ignore[method-assign]
+    api.parts.store.submit = failing
 
     answer = await send(api, [GOOD] * 3_000)
 

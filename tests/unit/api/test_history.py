@@ -122,7 +122,7 @@ class LongHistory:
 
 async def test_pages_follow_one_another_to_the_last_row(api: Scene) -> None:
     count = 2 * PAGE + 3
-    parts = replace(api.parts, store=LongHistory(count))  # type: ignore[arg-type]  # the port's one call
+    parts = replace(api.parts, store=LongHistory(count))  # the port's one call
 
     async with client_of(create_app(parts)) as http:
         span = {"since": "1970-01-01T00:00:00Z", "until": "1970-01-02T00:00:00Z"}

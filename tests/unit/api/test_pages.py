@@ -72,7 +72,7 @@ async def raw(app: Api, path: str) -> tuple[int, bytes]:
 
     scope: dict[str, Any] = {"type": "http", "method": "GET", "path": path, "query_string": b"", "scheme": "http"}
     scope["headers"] = [(b"authorization", f"Bearer {KEY}".encode())]
-    await app(scope, receive, send)  # type: ignore[arg-type]
+    await app(scope, receive, send)
     return int(str(said[0]["status"])), b"".join(bytes(one.get("body", b"")) for one in said)  # type: ignore[arg-type]
 
 

@@ -45,8 +45,8 @@ def test_heads_that_come_ever_earlier_leave_no_stale_tickets() -> None:
     for number in range(10_000):
         queue.add(entry(number, order=-number), None)
 
-    (band,) = queue._bands  # pyright: ignore[reportPrivateUsage]
-    assert len(band._tickets) < 100  # pyright: ignore[reportPrivateUsage]
+    (band,) = queue._bands
+    assert len(band._tickets) < 100
 
 
 def test_tenants_that_are_gone_are_forgotten() -> None:

@@ -155,9 +155,9 @@ async def test_a_short_outage_changes_nothing() -> None:
 async def test_a_fault_ends_no_loop() -> None:
     async with following(poll_s=0.01) as scene:
         broken: Any = None
-        scene.record.access_version, kept = broken, scene.record.access_version  # type: ignore[method-assign]
+        scene.record.access_version, kept = broken, scene.record.access_version
         await asyncio.sleep(0.05)
-        scene.record.access_version = kept  # type: ignore[method-assign]
+        scene.record.access_version = kept
         scene.record.version = 7
 
         await until(lambda: scene.knows("user7"), "the change is there")

@@ -53,7 +53,7 @@ class Scene:
         base = AuditEntry(
             self.clock.now(), DEFAULT_TENANT, "user", 7, "ada", "model.change", "model", "m", outcome, "192.0.2.1", "r"
         )
-        return replace(base, **changes)  # type: ignore[arg-type]
+        return replace(base, **changes)
 
     def targets(self) -> list[str]:
         return [entry.target for entry in self.log.entries]

@@ -96,7 +96,7 @@ class Process:
             self.channel,
             clock,
             self.meter,  # type: ignore[arg-type]
-            lambda: self.leads,  # type: ignore[arg-type]
+            lambda: self.leads,
         )
 
     @property
@@ -129,7 +129,7 @@ class Stage:
             self.told += [one.max_workers for one in rules]
             await set_rules(rules)
 
-        self.broker.set_rules = told  # type: ignore[method-assign]
+        self.broker.set_rules = told
 
     async def run(self, count: int) -> None:
         """So many calls run, by the index."""

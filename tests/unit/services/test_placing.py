@@ -32,7 +32,7 @@ def waiting(number: int = 1, tenant: int = 1, **fields: object) -> WaitingTask:
 
 def catalogue(**fields: object) -> Catalogue:
     made = Catalogue({}, "fair")
-    made.put(replace(MODEL, **fields))  # type: ignore[arg-type]
+    made.put(replace(MODEL, **fields))
     return made
 
 

@@ -73,7 +73,7 @@ class Unbounded(Good):
 
 class Fractions(Good):
     def place(self, task: WaitingTask, context: PlacementContext) -> Any:
-        return super().place(task, context)._replace(order=task.queued_at / 1000)  # type: ignore[arg-type]
+        return super().place(task, context)._replace(order=task.queued_at / 1000)
 
 
 class ChangesOptions(Good):

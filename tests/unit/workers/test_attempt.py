@@ -65,7 +65,7 @@ async def test_a_bug_in_a_provider_is_a_failure_of_the_task_and_leaks_no_slot(tm
     """Tried again by the policy, then a dead letter; the lane goes on."""
     provider = Odd(breaks)
     async with inside(tmp_path) as it:
-        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}  # type: ignore[dict-item]
+        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}
         model = await it.add_model(kind="odd", max_workers=1, retry=QUICK)
         ids = await it.submit(model, 3, max_retries=1)
         for task_id in ids:
@@ -81,7 +81,7 @@ async def test_an_answer_is_held_while_the_record_is_away(tmp_path: Path, times:
     """It was paid for: it is recorded as soon as the record takes it, and the call is not repeated."""
     provider = Odd(answers)
     async with inside(tmp_path) as it:
-        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}  # type: ignore[dict-item]
+        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}
         real, left = it.store.record, times
 
         async def record(ended: Ended) -> Recorded:
@@ -91,7 +91,7 @@ async def test_an_answer_is_held_while_the_record_is_away(tmp_path: Path, times:
                 raise StoreUnavailableError("the disk is away")
             return await real(ended)
 
-        it.store.record = record  # type: ignore[method-assign]
+        it.store.record = record
         model = await it.add_model(kind="odd")
         [task_id] = await it.submit(model)
         task = await it.wait_for(task_id, "completed")
@@ -104,7 +104,7 @@ async def test_an_answer_that_the_record_refuses_ends_the_task_with_the_reason(t
     """It does not run for ever, and it is not paid for again."""
     provider = Odd(answers)
     async with inside(tmp_path) as it:
-        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}  # type: ignore[dict-item]
+        it.installation.catalogue.kinds = {**it.installation.catalogue.kinds, "odd": OddKind(provider)}
         real = it.store.record
 
         async def record(ended: Ended) -> Recorded:
@@ -112,7 +112,7 @@ async def test_an_answer_that_the_record_refuses_ends_the_task_with_the_reason(t
                 raise InvalidInputError("it is not text")
             return await real(ended)
 
-        it.store.record = record  # type: ignore[method-assign]
+        it.store.record = record
         model = await it.add_model(kind="odd")
         [task_id] = await it.submit(model)
         task = await it.wait_for(task_id, "failed")
@@ -134,7 +134,7 @@ async def test_a_start_that_cannot_be_recorded_is_tried_again(tmp_path: Path) ->
                 raise StoreUnavailableError("the disk is away")
             return await real(session_id, orders)
 
-        it.store.start = start  # type: ignore[method-assign]
+        it.store.start = start
         model = await it.add_model()
         ids = await it.submit(model, 5)
         for task_id in ids:
@@ -145,7 +145,7 @@ async def test_a_claim_of_a_model_that_is_not_known_yet_makes_the_worker_learn_o
     """Another process added it a moment ago: the task runs, and no retry is burnt."""
     async with inside(tmp_path) as it:
         model = await it.add_model()
-        it.installation.catalogue.lanes = lambda: [model.id]  # type: ignore[method-assign]
+        it.installation.catalogue.lanes = lambda: [model.id]
         it.installation.catalogue.forget(model.id)
         [task_id] = await it.submit(model)
 
@@ -157,16 +157,16 @@ async def test_a_claim_of_a_model_that_is_gone_is_given_back_unstarted(tmp_path:
     """No START without a model to call, and no slot is lost."""
     async with inside(tmp_path) as it:
         model = await it.add_model()
-        it.installation.catalogue.lanes = lambda: [model.id]  # type: ignore[method-assign]
+        it.installation.catalogue.lanes = lambda: [model.id]
         it.installation.catalogue.forget(model.id)
         looks = 0
 
         async def load() -> None:
             nonlocal looks
             looks += 1
-            it.installation.catalogue.lanes = list  # type: ignore[method-assign]
+            it.installation.catalogue.lanes = list
 
-        it.models.load = load  # type: ignore[method-assign]
+        it.models.load = load
         [task_id] = await it.submit(model)
         await until(lambda: looks > 0, "it looked")
         await until(lambda: _has_no_slot(it), "the slot is free again")

@@ -130,7 +130,7 @@ async def test_a_call_that_began_while_the_record_was_asked_is_not_stopped() -> 
         running.add(TaskId(5), new)
         return BeatAnswer(is_alive=True, stop=(TaskId(5),))
 
-    sessions.beat = beat  # type: ignore[method-assign]
+    sessions.beat = beat
     await heartbeat.beat()
 
     assert new.why is None

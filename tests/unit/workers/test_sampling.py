@@ -23,11 +23,11 @@ async def test_an_answer_that_came_in_one_burst_says_nothing_of_its_first_token(
     """A proxy that holds a stream back makes the whole call look like waiting, and the limit would stick at one."""
     async with inside(tmp_path) as it:
         model = await it.add_model(options=ModelOptions(auto_workers=AutoWorkers(1, 8)))
-        tools = it.installation.worker._tools  # pyright: ignore[reportPrivateUsage]
+        tools = it.installation.worker._tools
         timed = Timed(tools, model)
 
-        timed._began_s -= 10  # pyright: ignore[reportPrivateUsage] - it has taken ten seconds
+        timed._began_s -= 10
         timed.answered(Answer("", {}, Usage(5, 50), ttft_ms=ttft_ms))
-        lane = it.installation.concurrency._lanes[model.id]  # pyright: ignore[reportPrivateUsage]
+        lane = it.installation.concurrency._lanes[model.id]
 
         assert (lane.samples[-1].ttft_ms is not None) is is_streamed

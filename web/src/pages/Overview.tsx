@@ -97,7 +97,7 @@ export function Component() {
   const models = useModels();
   const budgets = useBudgets();
   const series = useSeries(span);
-  const choose = <Segmented aria-label={t('span.label')} value={span} onChange={(value) => setParams(value === '1h' ? {} : { span: value })} options={SPANS.map((value) => ({ value, label: value }))} />;
+  const choose = <Segmented aria-label={t('span.label')} value={span} onChange={(value) => setParams(value === '1h' ? {} : { span: value })} options={SPANS.map((value) => ({ value, label: t(`choice.${value}`) }))} />;
   return (
     <>
       <PageHeader title={t('title')} sub={t('sub', { span: t(`span.${span}`) })} extra={choose} />

@@ -163,11 +163,11 @@ async def _take_array(request: Request, intake: Intake, parts: Parts) -> None:
     del body
     if not isinstance(values, list):
         raise invalid("Send an array of tasks: [{…}, {…}].", "body")
-    if len(values) > parts.max_bulk_lines:  # pyright: ignore[reportUnknownArgumentType]
+    if len(values) > parts.max_bulk_lines:
         raise Problem(
             413, "too_large", f"More than {parts.max_bulk_lines} tasks; nothing was taken. Send them in parts."
         )
-    for number, value in enumerate(values, start=1):  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    for number, value in enumerate(values, start=1):
         intake.add(number, value)
         if number % BREATHE_EVERY == 0:
             await intake.breathe()

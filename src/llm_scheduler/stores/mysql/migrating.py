@@ -128,7 +128,7 @@ async def _upgrade(address: Address, target: str) -> None:
             database=address.database,
             charset="utf8mb4",
             cursor_cls=QuietCursor,
-            ssl=address.ssl_context(),  # pyright: ignore[reportArgumentType]
+            ssl=address.ssl_context(),
         )
 
     engine = create_async_engine("mysql+asyncmy://", async_creator=opened, poolclass=NullPool)
