@@ -301,6 +301,8 @@ async def test_who_was_here_is_noted_and_that_is_no_change_of_access(scene: Scen
 
     seen = [(await scene.store.account(one)).last_seen_at for one in ids]  # type: ignore[union-attr]
     assert seen == [scene.clock.now(), scene.clock.now(), None]
+    assert await scene.store.last_seen(ids[1:]) == {ids[1]: scene.clock.now()}
+    assert await scene.store.last_seen([]) == {}
     assert await version(scene) == before
 
 

@@ -65,6 +65,8 @@ async def test_a_full_model_higher_priorities_and_those_before_it_are_named(tmp_
         assert codes(found)[0] == "concurrency"
         assert found.ahead is not None
         assert found.ahead + (found.ahead_in_earlier_bands or 0) == 2
+        facts = {str(one.code): dict(one.facts) for one in found.reasons}
+        assert facts["priority" if found.ahead == 1 else "order"]["tasks"] in {1, 2}
         assert found.likely_at is None  # no call was ever seen to end, and there is no limit: nobody knows
         assert (await explained(it, running)).reasons == ()
         assert first <= running
@@ -97,6 +99,7 @@ async def test_a_used_up_limit_says_until_when(tmp_path: Path) -> None:
         now = it.installation.clock.now()
 
         assert codes(found) == ["requests"]
+        assert found.reasons[0].facts == {}
         assert found.reasons[0].until is not None
         assert 30_000 < found.reasons[0].until - now <= 62_000
         assert found.likely_at is not None

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
     from llm_scheduler.domain.access import Role, User
-    from llm_scheduler.domain.ids import TenantId, UserId
+    from llm_scheduler.domain.ids import Millis, TenantId, UserId
 
 
 class AccountMoves(Protocol):
@@ -40,6 +40,10 @@ class AccountMoves(Protocol):
 
     async def note_seen(self, user_ids: Collection[UserId]) -> None:
         """They were here just now. No change of anybody's access."""
+        ...
+
+    async def last_seen(self, user_ids: Collection[UserId]) -> Mapping[UserId, Millis]:
+        """When they were last here, as it is this moment; without those who never were."""
         ...
 
     async def account(self, user_id: UserId) -> User | None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, NamedTuple
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 from llm_scheduler.domain.errors import BrokerUnavailableError
 from llm_scheduler.domain.ids import Millis
@@ -17,7 +18,7 @@ from llm_scheduler.scheduling.eta import Ahead, Wait, expected_wait, first_end_m
 from llm_scheduler.services.call_times import CallTimes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from llm_scheduler.domain.ids import ModelId
     from llm_scheduler.domain.model import Model
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.store import Store
     from llm_scheduler.services.catalogue import Catalogue
 
+Fact: TypeAlias = "str | int | bool"
 MOST_POSITIONS: Final = 1000
 """A place further back is not told exactly."""
 
@@ -35,13 +37,14 @@ MOST_POSITIONS: Final = 1000
 class Reason(NamedTuple):
     """One thing that a task waits for.
 
-    `until` None: only an event ends it.
+    `until` None: only an event ends it. `facts`: what `detail` names, for those who word it in another language.
     """
 
     code: WaitReason
     detail: str
     until: Millis | None = None
     endpoint: str | None = None
+    facts: Mapping[str, Fact] = MappingProxyType({})
 
 
 class Explanation(NamedTuple):
@@ -86,7 +89,7 @@ class Explaining:
             return nothing
         own = _own_reason(task)
         if task.status is Status.HELD:
-            return nothing._replace(reasons=(Reason(WaitReason.BUDGET, await self._held_for(task)),))
+            return nothing._replace(reasons=(await self._held_for(task),))
         if task.status is Status.BLOCKED:
             return nothing._replace(reasons=own)
         try:
@@ -97,17 +100,21 @@ class Explaining:
             )
             return nothing._replace(reasons=(*own, away))
 
-    async def _held_for(self, task: Task) -> str:
+    async def _held_for(self, task: Task) -> Reason:
         """By the budgets as they are now: since it was held there may have been a top-up, or other prices."""
         needs = await self._store.needs(task.id)
         if not needs:
-            return "What it may cost is reckoned anew; within seconds it goes on, or is held again."
+            said = "What it may cost is reckoned anew; within seconds it goes on, or is held again."
+            return Reason(WaitReason.BUDGET, said, facts={"is_reckoned_anew": True})
         now = self._clock.now()
         budgets = [one for one in await self._store.budgets() if one.id in needs]
         lacking = [one.name for one in budgets if one.room_at(now) < needs[one.id]]
         if not lacking:
-            return "There is room for it in its budgets by now; within seconds it goes on, unless older ones take it."
-        return no_room(max(needs.values()), lacking)
+            said = "There is room for it in its budgets by now; within seconds it goes on, unless older ones take it."
+            return Reason(WaitReason.BUDGET, said, facts={"has_room": True})
+        most = max(needs.values())
+        facts = {"cost_microusd": most, "budgets": ", ".join(lacking)}
+        return Reason(WaitReason.BUDGET, no_room(most, lacking), facts=facts)
 
     async def expected(self, model: Model, band_task: WaitingTask) -> Wait:
         """What a task submitted now would have to wait, as far as is known."""
@@ -216,21 +223,24 @@ class Explaining:
         if most is not None:
             running = sum(one.tenant_id == task.tenant_id for one in await self._broker.slots(model.id))
             if running >= most:
-                found.append(
-                    Reason(WaitReason.TENANT_LIMIT, f"The tenant runs {running} of at most {most} calls of this model.")
-                )
+                said = f"The tenant runs {running} of at most {most} calls of this model."
+                found.append(Reason(WaitReason.TENANT_LIMIT, said, facts={"running": running, "most": most}))
         if earlier:
-            found.append(Reason(WaitReason.PRIORITY, f"{earlier} {_tasks(earlier)} of higher priority before it."))
+            said = f"{earlier} {_tasks(earlier)} of higher priority before it."
+            found.append(Reason(WaitReason.PRIORITY, said, facts={"tasks": earlier}))
         if ahead:
             if self._catalogue.placing(model.id).share_rule is ShareRule.VIRTUAL_TIME:
                 said = (
                     f"{ahead} older {_tasks(ahead)} of its class before it; tenants take turns by weight ({strategy})."
                 )
-                found.append(Reason(WaitReason.TENANT_SHARE, said))
+                found.append(Reason(WaitReason.TENANT_SHARE, said, facts={"tasks": ahead, "strategy": strategy}))
             else:
-                found.append(Reason(WaitReason.ORDER, f"{ahead} {_tasks(ahead)} of its class before it ({strategy})."))
+                said = f"{ahead} {_tasks(ahead)} of its class before it ({strategy})."
+                found.append(Reason(WaitReason.ORDER, said, facts={"tasks": ahead, "strategy": strategy}))
         elif ahead is None and task.status is Status.QUEUED:
-            found.append(Reason(WaitReason.ORDER, f"More than {MOST_POSITIONS} tasks come before it ({strategy})."))
+            said = f"More than {MOST_POSITIONS} tasks come before it ({strategy})."
+            facts = {"more_than": MOST_POSITIONS, "strategy": strategy}
+            found.append(Reason(WaitReason.ORDER, said, facts=facts))
         return found
 
     async def _is_unserved(self) -> bool:
@@ -261,11 +271,13 @@ def _own_reason(task: Task) -> tuple[Reason, ...]:
     """What the task's own status says."""
     if task.status is Status.BLOCKED:
         leader = None if task.cache is None else task.cache.leader_id
-        return (Reason(WaitReason.DEPENDENCY, f"It waits for the answer of task {leader}, which asks the same."),)
+        said = f"It waits for the answer of task {leader}, which asks the same."
+        return (Reason(WaitReason.DEPENDENCY, said, facts={} if leader is None else {"task": leader}),)
     if task.status is not Status.SCHEDULED:
         return ()
     if task.failures:
-        return (Reason(WaitReason.RETRY, f"Attempt {task.attempt} failed; it is tried again then.", task.eligible_at),)
+        said = f"Attempt {task.attempt} failed; it is tried again then."
+        return (Reason(WaitReason.RETRY, said, task.eligible_at, facts={"attempt": task.attempt}),)
     return (Reason(WaitReason.RUN_AT, "It is not to run before then.", task.eligible_at),)
 
 

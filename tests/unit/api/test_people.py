@@ -120,6 +120,20 @@ async def test_a_reset_password_ends_every_sign_in(api: Scene) -> None:
     assert api.parts.access.users.get("ann").epoch == 1
 
 
+async def test_when_somebody_was_last_here_is_told_as_it_is_now(api: Scene) -> None:
+    ann = await made(api, "users", username="ann")
+    await made(api, "users", username="bob")
+    assert (await api.http.get("/api/v1/users/ann")).json()["last_seen_at"] is None
+
+    await api.parts.store.note_seen([ann["id"]])
+
+    items = (await api.http.get("/api/v1/users")).json()["items"]
+    seen = {one["username"]: one["last_seen_at"] for one in items}
+    assert seen["ann"] is not None
+    assert seen["bob"] is None
+    assert (await api.http.get("/api/v1/users/ann")).json()["last_seen_at"] == seen["ann"]
+
+
 async def test_the_last_administrator_stays_one(api: Scene) -> None:
     await made(api, "users", username="ann", is_admin=True)
 

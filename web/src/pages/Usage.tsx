@@ -1,5 +1,5 @@
 import { useQuery } from '@tanstack/react-query';
-import { Button, Card, Progress, Segmented, Typography } from 'antd';
+import { Button, Card, Flex, Progress, Segmented, Typography } from 'antd';
 import { lazy, Suspense } from 'react';
 import { useTranslation } from 'react-i18next';
 import { useSearchParams } from 'react-router';
@@ -77,8 +77,12 @@ export function Component() {
                 )}
                 <Card
                   size="small"
-                  title={<Segmented aria-label={t('group.label')} value={group} onChange={(value) => set('by', value)} options={groups.map((value) => ({ value, label: t(`group.${value}`) }))} />}
-                  extra={<Button onClick={save} disabled={items.length === 0}>{t('export')}</Button>}
+                  title={
+                    <Flex wrap gap={8} justify="space-between" style={{ paddingBlock: 6 }}>
+                      <Segmented aria-label={t('group.label')} value={group} onChange={(value) => set('by', value)} options={groups.map((value) => ({ value, label: t(`group.${value}`) }))} />
+                      <Button onClick={save} disabled={items.length === 0}>{t('export')}</Button>
+                    </Flex>
+                  }
                   styles={{ body: { padding: 0 } }}
                 >
                   <DataTable

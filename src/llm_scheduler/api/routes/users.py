@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
@@ -26,6 +27,8 @@ from llm_scheduler.domain.access import Role
 from llm_scheduler.services.users import new_user
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from llm_scheduler.api.parts import Caller
     from llm_scheduler.domain.access import User
 
@@ -40,7 +43,7 @@ async def list_users(request: Request) -> Answer:
     caller = caller_of(request)
     query = query_of(request, UsersQuery)
     found, cursor = page(caller.parts.access.users.list(query.q), lambda user: user.username, query)
-    return json_answer({"items": [_shown(caller, user) for user in found], "next_cursor": cursor})
+    return json_answer({"items": await _all_shown(caller, found), "next_cursor": cursor})
 
 
 @router.post(
@@ -68,7 +71,8 @@ async def get_user(request: Request) -> Answer:
     """One user, and what the user is in which tenant."""
     caller = caller_of(request)
     no_query(request)
-    return json_answer(_shown(caller, caller.parts.access.users.get(_name(request))))
+    found = [caller.parts.access.users.get(_name(request))]
+    return json_answer((await _all_shown(caller, found))[0])
 
 
 @router.patch(
@@ -125,6 +129,12 @@ async def remove(request: Request) -> Nothing:
 
 def _name(request: Request) -> str:
     return request.path_params["username"]
+
+
+async def _all_shown(caller: Caller, users: Sequence[User]) -> list[dict[str, object]]:
+    """With when they were last here: that changes with every minute, so the directory is not told."""
+    seen = await caller.parts.store.last_seen([user.id for user in users])
+    return [_shown(caller, replace(user, last_seen_at=seen.get(user.id))) for user in users]
 
 
 def _shown(caller: Caller, user: User) -> dict[str, object]:

@@ -18,6 +18,8 @@ class ReasonShown(Shown):
 
     code: WaitReason
     detail: str
+    facts: dict[str, str | int | bool]
+    """What `detail` names, to be worded in another language: counts, limits, names; which ones depends on `code`."""
     until: str | None
     """When it ends by itself; null: only an event ends it."""
     endpoint: str | None
@@ -56,7 +58,13 @@ def explanation_json(found: Explanation, model: str) -> dict[str, object]:
         "ahead": found.ahead,
         "ahead_in_earlier_classes": found.ahead_in_earlier_bands,
         "reasons": [
-            {"code": one.code, "detail": one.detail, "until": _stamp(one.until), "endpoint": one.endpoint}
+            {
+                "code": one.code,
+                "detail": one.detail,
+                "facts": dict(one.facts),
+                "until": _stamp(one.until),
+                "endpoint": one.endpoint,
+            }
             for one in found.reasons
         ],
         "expected_start": None

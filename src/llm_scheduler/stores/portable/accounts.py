@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from sqlalchemy import select
+
 from llm_scheduler.domain.access import Membership, Role
-from llm_scheduler.domain.ids import UserId
+from llm_scheduler.domain.ids import Millis, UserId
 from llm_scheduler.stores.access_rows import MEMBERSHIP_COLUMNS, USER_COLUMNS, membership_row, user_of, user_row
+from llm_scheduler.stores.access_tables import USERS
 from llm_scheduler.stores.portable.access import Access
 from llm_scheduler.stores.portable.access_version import access_changed
 from llm_scheduler.stores.portable.logins import SIGN_UP
@@ -64,6 +67,13 @@ class AccountCalls(Access):
             transaction.do_in(SEEN, sorted(user_ids), now, now)
 
         await self._write(note, is_loose=True)
+
+    async def last_seen(self, user_ids: Collection[UserId]) -> Mapping[UserId, Millis]:
+        """When they were last here."""
+        users = USERS.c
+        query = select(users.id, users.last_seen_at).where(users.id.in_(user_ids), users.last_seen_at.is_not(None))
+        rows = await self._read(lambda reader: reader.select(("id", "last_seen_at"), query))
+        return {UserId(user_id): Millis(at) for user_id, at in rows}
 
     async def account(self, user_id: UserId) -> User | None:
         """One account."""

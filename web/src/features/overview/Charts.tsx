@@ -11,7 +11,8 @@ export default function Charts({ series }: { series: SeriesShown }) {
   const format = useFormat();
   const options = useMemo(() => {
     const points = series.items;
-    const x = { type: 'time' as const, min: series.since, max: series.until };
+    // Bars are narrow: for a single one the axis would be stretched to twice the span that was chosen.
+    const x = { type: 'time' as const, min: series.since, max: series.until, containShape: false };
     const seconds = { type: 'value' as const, axisLabel: { formatter: (ms: number) => format.duration(ms) } };
     const tip = { trigger: 'axis' as const, confine: true, valueFormatter: (value: unknown) => (typeof value === 'number' ? format.duration(value) : '–') };
     const bars = (name: string, of: (point: (typeof points)[number]) => number) => ({ name, type: 'bar', stack: 'all', barMaxWidth: 14, data: points.map((point) => [point.at, of(point)]) });

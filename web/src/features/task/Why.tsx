@@ -6,6 +6,7 @@ import { getTasksTaskIdExplain } from '../../api/gen';
 import { useLive } from '../../app/refresh';
 import { Loaded } from '../../components/basics';
 import { useFormat } from '../../components/format';
+import { detailOf } from './why';
 
 export function Why({ id }: { id: number }) {
   const { t } = useTranslation('task');
@@ -14,13 +15,13 @@ export function Why({ id }: { id: number }) {
   return (
     <Card size="small" title={t('why.title')}>
       <Loaded query={query} rows={3}>
-        {({ ahead, reasons, expected_start }) => (
+        {({ ahead, model, reasons, expected_start }) => (
           <>
             {ahead !== null && <p style={{ marginTop: 0 }}>{t('why.ahead', { count: ahead })}</p>}
             <ul style={{ margin: 0, paddingInlineStart: 18 }}>
-              {reasons.map(({ code, detail, until, endpoint }) => (
-                <li key={`${code}${endpoint}`}>{t(`why.reason.${code}`)} {until && <Typography.Text type="secondary">({t('why.until', { time: format.time(until) })})</Typography.Text>}
-                  <Typography.Text type="secondary" style={{ display: 'block' }} lang="en">{detail}</Typography.Text>
+              {reasons.map((reason) => (
+                <li key={`${reason.code}${reason.endpoint}`}>{t(`why.reason.${reason.code}`)} {reason.until && <Typography.Text type="secondary">({t('why.until', { time: format.time(reason.until) })})</Typography.Text>}
+                  <Typography.Text type="secondary" style={{ display: 'block' }}>{detailOf(t, reason, model, format.money)}</Typography.Text>
                 </li>
               ))}
             </ul>
