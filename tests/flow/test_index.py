@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.inside import inside
+from tests.inside import inside, until
 
 from llm_scheduler.domain.ids import DEFAULT_TENANT, Millis, SessionId, TaskId
 from llm_scheduler.ports.broker import Claim, Release, Slot
 from llm_scheduler.ports.store import StartOrder
+from llm_scheduler.relay.upkeep import Pace
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import pytest
 
 LONG_AGO = Millis(1)
 
@@ -35,6 +38,23 @@ async def test_a_claim_that_nobody_started_is_given_up_at_the_second_look(tmp_pa
 
         await it.models.resume("m", DEFAULT_TENANT)
         await it.wait_for(task_id, "completed")
+
+
+async def test_a_doubt_brings_the_second_look_long_before_the_next_period(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With an hour between two looks, the slot of a dead worker is free again all the same."""
+    monkeypatch.setattr("llm_scheduler.app.installation.ALONE", Pace(audit_s=3_600, idle_audit_s=3_600))
+    async with inside(tmp_path) as it:
+        model = await it.add_model(max_workers=1)
+        dead = Slot(TaskId(7), model.id, DEFAULT_TENANT, SessionId(99), 0, LONG_AGO)
+        await it.broker.reconcile([], [dead], [])
+        await it.installation.index.audit()
+
+        async def is_free() -> bool:
+            return not await it.broker.slots()
+
+        await until(is_free, "the slot is free", 20)
 
 
 async def test_a_fresh_claim_is_not_taken_for_a_dead_one(tmp_path: Path) -> None:
