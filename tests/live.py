@@ -17,11 +17,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx2
 
+from tests.rig.nursery import Forked, fits, fork
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 KEY = "test-key-0123456789abcdef"
 ROOT = Path(__file__).resolve().parents[1]
+PROGRAM = [sys.executable, "-m", "llm_scheduler"]
 
 
 def free_port() -> int:
@@ -57,10 +60,14 @@ def _limit_files(largest: int) -> None:
 class Server:
     """One process. `start` may be called again after it died: same folder, same port."""
 
+    is_forked = False
+    """From a process that has imported the program already: so it is in tests (`tests/conftest.py`), but where they
+    are about the start."""
+
     def __init__(self, folder: Path, **settings: str) -> None:
         self.folder, self.port = folder, free_port()
         self._settings = settings
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: subprocess.Popen[bytes] | Forked | None = None
         self.http = httpx2.Client(
             base_url=f"http://127.0.0.1:{self.port}",
             headers={"Authorization": f"Bearer {KEY}"},
@@ -79,7 +86,7 @@ class Server:
 
     def command(self) -> list[str]:
         """How the process is started."""
-        return [sys.executable, "-m", "llm_scheduler", "serve", "--port", str(self.port)]
+        return [*PROGRAM, "serve", "--port", str(self.port)]
 
     def start(self, *, is_ready: bool = True, largest_file: int | None = None) -> None:
         """Start the process, and wait until it answers. `largest_file` in bytes stands in for a full disk."""
@@ -87,17 +94,23 @@ class Server:
         environ |= {"LLMS_BOOTSTRAP_API_KEY": KEY, "LLMS_DATA_DIR": str(self.folder)}
         environ |= {f"LLMS_{key.upper()}": value for key, value in self._settings.items()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "server.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                self.command(),
+        self.process = self._begun(environ, largest_file)
+        if is_ready:
+            wait_until("the server answers", self._answers, 60)
+
+    def _begun(self, environ: dict[str, str], largest_file: int | None) -> subprocess.Popen[bytes] | Forked:
+        command, path = self.command(), self.folder / "server.log"
+        if self.is_forked and command[: len(PROGRAM)] == PROGRAM and fits(environ):
+            return fork(command[len(PROGRAM) :], environ, ROOT, path, largest_file)
+        with path.open("ab") as log:
+            return subprocess.Popen(
+                command,
                 env=environ,
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
                 preexec_fn=None if largest_file is None else lambda: _limit_files(largest_file),
             )
-        if is_ready:
-            wait_until("the server answers", self._answers, 60)
 
     def _answers(self) -> bool:
         assert self.process is not None

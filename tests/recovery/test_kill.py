@@ -94,8 +94,9 @@ def test_a_kill_during_a_bulk_keeps_exactly_what_was_recorded(tmp_path: Path, af
 
 @pytest.mark.timeout(120)
 def test_an_acknowledged_bulk_is_there_after_a_kill(tmp_path: Path) -> None:
-    """The answer came, then the power went: every line is there."""
+    """The answer came, then the power went: every line is there. The program is started as people start it."""
     server = Server(tmp_path / "data", log_level="warning")
+    server.is_forked = False
     server.start()
     try:
         server.add_model(max_workers=1)

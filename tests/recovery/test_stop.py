@@ -13,9 +13,10 @@ if TYPE_CHECKING:
 
 @pytest.mark.timeout(120)
 def test_a_graceful_stop_lets_short_calls_end(tmp_path: Path) -> None:
-    """What runs is finished and recorded, what waits stays queued; nothing runs twice."""
+    """What runs is finished and recorded, what waits stays queued; nothing runs twice. A start as people make it."""
     ledger = tmp_path / "ledger"
     running = Server(tmp_path / "data", grace_s="20")
+    running.is_forked = False
     running.start()
     try:
         running.add_model(max_workers=4, config={"delay_ms": 500, "ledger": str(ledger)})
