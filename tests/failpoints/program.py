@@ -220,9 +220,12 @@ def ground(folder: Path, *, on_maria: bool) -> SqliteGround | MariaGround:
     maria, redis = shared(), shared_redis()
     urls = {f"fp{number}": maria.create(f"fp{number}") for number in range(AT_ONCE)}
     made = MariaGround(lambda text, database: maria.sql(text, database), urls, redis.url)
-    for name in urls:
-        make_schema({"data_dir": folder / name, **made.settings(name, f"schema-{name}.")})
-        made.clean(name)
+    first, *others = urls
+    make_schema({"data_dir": folder / first, **made.settings(first, f"schema-{first}.")})
+    made.clean(first)
+    schema = maria.dump(first)
+    for name in others:
+        maria.load(schema, name)
     return made
 
 
