@@ -140,10 +140,12 @@ def test_a_revoked_key_is_out_everywhere_within_a_second(tmp_path: Path, maria: 
         redis.start()
         with cluster(tmp_path, apis=2, workers=0, maria=maria, redis=redis, **UNCOUNTED) as it:
             add_user(maria, it)
-            keys = [wait_until("a key", lambda: new_key(it.apis[0])) for _ in PHASES_S]
+            # A message comes when it is sent: only between looks one moment is not like another.
+            phases_s = PHASES_S if is_redis_away else PHASES_S[:1]
+            keys = [wait_until("a key", lambda: new_key(it.apis[0])) for _ in phases_s]
             if is_redis_away:
                 redis.kill()
-            for phase_s, (key_id, key) in zip(PHASES_S, keys, strict=True):
+            for phase_s, (key_id, key) in zip(phases_s, keys, strict=True):
                 callers = watched(it, key)
                 stalls = Stalls()
                 stalls.start()
