@@ -1,8 +1,8 @@
 import type { TFunction } from 'i18next';
 import type { ReasonShown } from '../../api/gen';
 
-/** What a reason says beyond its name, in the reader's language. */
-export function detailOf(t: TFunction<'task'>, { code, facts, endpoint }: ReasonShown, model: string, money: (microusd: number) => string): string {
+/** What a reason says beyond its name, in the reader's language. A process of the release before gives no `facts`. */
+export function detailOf(t: TFunction<'task'>, { code, facts = {}, endpoint }: ReasonShown, model: string, money: (microusd: number) => string): string {
   const where = endpoint === null ? t('why.where.model', { model }) : t('why.where.endpoint', { endpoint });
   const number = (name: string) => Number(facts[name] ?? 0);
   const values = { where, task: facts.task, attempt: facts.attempt, running: facts.running, most: facts.most, strategy: facts.strategy, count: number('tasks') };
