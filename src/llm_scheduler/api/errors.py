@@ -171,18 +171,13 @@ class Problem(Exception):  # noqa: N818 - the word of RFC 9457
             self.headers["WWW-Authenticate"] = 'Bearer realm="llm-scheduler"'
 
     def body(self, request_id: str, redact: Callable[[str], str] = as_it_is) -> bytes:
-        """The problem document, with no secret in it."""
-        document: dict[str, object] = {
-            "type": f"/docs#{self.code}",
-            "title": TITLES.get(self.status, "Error"),
-            "status": self.status,
-            "detail": self.detail,
-            "code": self.code,
-            "request_id": request_id,
-        }
+        """The problem document, with no secret in it. Words of our own are known to have none."""
+        said: dict[str, object] = {"detail": self.detail, "request_id": request_id}
         if self.errors:
-            document["errors"] = self.errors
-        return orjson.dumps(redacted(document | self.members, redact))
+            said["errors"] = self.errors
+        kept = redacted(said | self.members, redact)
+        own = {"type": f"/docs#{self.code}", "title": TITLES.get(self.status, "Error"), "status": self.status}
+        return orjson.dumps({**own, "code": self.code, **cast("dict[str, object]", kept)})
 
     def raw_headers(self, length: int) -> list[tuple[bytes, bytes]]:
         """Headers of the answer, ready for ASGI."""
