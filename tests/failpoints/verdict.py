@@ -86,11 +86,13 @@ def _task(task: dict[str, Any], seen: Evidence) -> list[str]:
     # A session that was given up and still brings an answer, after another's was taken: its attempt says both.
     late = sum(not one["is_accepted"] and one["outcome"] == "completed" for one in attempts)
     is_completed = task["status"] == "completed"
+    # An answer that comes after a cancel is its attempt's end, paid for, and nobody's result (C3).
+    is_discarded = task["status"] == "cancelled" and accepted == 1
     calls = {attempt: count for (id_, attempt), count in seen.calls.items() if id_ == task_id}
     was_requeued = task["attempt"] > 1 and task["failures"] == 0 and outcomes["failed"]
     checks = {
         "it has not one result": seen.results[task_id] == int(is_completed),
-        "not one attempt gave its result": accepted == int(is_completed),
+        "not one attempt gave its result": accepted == int(is_completed) or is_discarded,
         "an attempt is missing": [one["attempt"] for one in attempts] == list(range(1, task["attempt"] + 1)),
         "an attempt has no end": all(one["ended_at"] is not None and one["outcome"] for one in attempts),
         "an attempt made two calls": all(count == 1 for count in calls.values()),
