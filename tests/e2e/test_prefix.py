@@ -35,7 +35,7 @@ def shown_under(prefix: str, folder: Path, *, is_stripping: bool, **settings: st
     running._settings["public_url"] = proxy.url
     try:
         running.start()
-        running.add_model("slow", config={"delay_ms": 300, "tokens_per_s": 20, "chunks": 10})
+        running.add_model("slow", config={"delay_ms": 300, "tokens_per_s": 8, "chunks": 10})
         proxy.start()
         yield proxy.url + prefix, running
     finally:

@@ -107,7 +107,10 @@ def test_a_stream_without_the_option_tells_no_usage(client: OpenAI) -> None:
     chunks = list(client.chat.completions.create(model="quick", messages=HI, stream=True))
 
     assert all(chunk.usage is None and chunk.choices for chunk in chunks)
-    assert len([chunk for chunk in chunks if chunk.choices[0].delta.content]) == 3
+    # What comes while the reader is busy comes in one piece.
+    said = [chunk.choices[0].delta.content for chunk in chunks if chunk.choices[0].delta.content]
+    assert "".join(said) == "one two three"
+    assert len(said) <= 3
 
 
 def test_the_end_of_a_stream_is_as_clients_expect_it(live: Server) -> None:

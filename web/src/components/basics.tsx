@@ -6,8 +6,8 @@ import { problemOf } from '../api/problem';
 import { MONO } from '../app/theme';
 import { copyText } from './clipboard';
 import { useFormat } from './format';
+import { useSliced } from './sliced';
 import type { Status } from './status';
-
 
 const COLOR: Record<Status, string> = {
   blocked: 'default',
@@ -94,7 +94,8 @@ export function EmptyState({ title, hint, action }: { title: string; hint?: Reac
 
 /** One of: still loading, failed, or what came. Old data stays while new is asked for. */
 export function Loaded<T>({ query, children, rows = 4 }: { query: { data: T | undefined; error: unknown; isPending: boolean; refetch: () => unknown }; children: (data: T) => ReactNode; rows?: number }) {
-  if (query.data !== undefined) return <>{children(query.data)}</>;
+  const isShown = useSliced(query.data !== undefined);
+  if (query.data !== undefined && isShown) return <>{children(query.data)}</>;
   if (query.error) return <ErrorView error={query.error} onRetry={() => void query.refetch()} />;
   return <Skeleton active paragraph={{ rows }} title={false} />;
 }

@@ -7,6 +7,7 @@ import { MOST_ROWS, useTaskCounts, useTaskList, type TaskShown } from '../api/ta
 import { isTyping } from '../app/keys';
 import { EmptyState, ErrorView, PageHeader } from '../components/basics';
 import { useFormat } from '../components/format';
+import { useSliced } from '../components/sliced';
 import { BulkBar } from '../features/tasks/BulkBar';
 import { COLUMNS, DEFAULT_COLUMNS, PHONE_COLUMNS, useColumns, type ColumnName } from '../features/tasks/columns';
 import { bodyOf, filterOf, isEmpty, paramsOf, type TaskFilter } from '../features/tasks/filter';
@@ -72,7 +73,9 @@ export function Component() {
   const [at, setAt] = useState<number | null>(null);
   const peeked = params.get('peek');
   const [place, height] = useHeight();
-  const rows = useMemo(() => list.data?.pages.flatMap((page) => page.items) ?? [], [list.data]);
+  const isShown = useSliced(list.data !== undefined);
+  const isLoading = list.isLoading || (list.data !== undefined && !isShown);
+  const rows = useMemo(() => (isShown && list.data?.pages.flatMap((page) => page.items)) || [], [list.data, isShown]);
   const matching = counts.data ? (filter.status ?? Object.keys(counts.data.counts)).reduce((sum, name) => sum + (counts.data.counts[name] ?? 0), 0) : undefined;
 
   const clear = () => {
@@ -129,7 +132,7 @@ export function Component() {
           size="small"
           rowKey="id"
           pagination={false}
-          loading={list.isLoading}
+          loading={isLoading}
           columns={columns}
           dataSource={rows}
           scroll={{ x: columns.reduce((sum, { width }) => sum + Number(width ?? 100), isPhone ? 0 : 44), y: height }}
@@ -144,7 +147,7 @@ export function Component() {
             style: { cursor: 'pointer', height: ROW_PX, ...(index === at || String(task.id) === peeked ? { background: 'var(--ant-control-item-bg-active, #8882)' } : {}) },
           })}
           locale={{
-            emptyText: list.isLoading ? <span /> : isEmpty(filter)
+            emptyText: isLoading ? <span /> : isEmpty(filter)
               ? <EmptyState title={t('emptyAll')} hint={t('emptyAllHint')} action={<Link to="/playground"><Button type="primary">{t('emptyAllAction')}</Button></Link>} />
               : <EmptyState title={t('empty')} hint={t('emptyHint')} action={<Button onClick={() => change({})}>{t('filter.clear')}</Button>} />,
           }}
