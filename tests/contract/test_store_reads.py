@@ -199,3 +199,16 @@ async def test_a_day_is_rolled_up_again_and_again(scene: Scene) -> None:
     assert (day.avg_processing_time_ms, day.queue_length, day.active_models) == (1200, 1, 1)
     with pytest.raises(InvalidInputError):
         await scene.store.roll_up("yesterday")
+
+
+async def test_a_day_counts_no_cancelled_task_as_completed_whose_answer_came_all_the_same(scene: Scene) -> None:
+    done, cancelled = await scene.submitted(2)
+    await scene.complete(await scene.started(done))
+    late = await scene.started(cancelled)
+    await scene.store.cancel([cancelled])
+    await scene.complete(late)
+    await scene.store.roll_up("2027-01-15")
+
+    [day] = await scene.store.days("2027-01-15", "2027-01-15")
+
+    assert (day.total_tasks, day.completed_tasks, day.failed_tasks) == (2, 1, 0)

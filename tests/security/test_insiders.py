@@ -390,3 +390,12 @@ def test_who_may_not_see_payloads_does_not_find_them_by_searching(home: House, a
     assert len(home.done(acme, "GET", "/api/v1/tasks?q=heron")["items"]) == 1
     for path in ("tasks", "tasks/counts", "tasks/export", "dead-letters"):
         home.refused(403, viewer, "GET", f"/api/v1/{path}?q=heron")
+
+
+def test_where_processes_run_only_administrators_see(home: House, acme: str) -> None:
+    workers = home.done(acme, "GET", "/api/v1/workers")["items"]
+    overview = home.done(acme, "GET", "/api/v1/stats/overview")["workers"]
+    known = home.done(home.root, "GET", "/api/v1/workers")["items"]
+
+    assert {(worker["host"], worker["pid"]) for worker in (*workers, *overview)} == {(None, None)}
+    assert all(worker["host"] and worker["pid"] for worker in known)

@@ -140,7 +140,7 @@ class Front:
         caller = Caller(self._parts, _known(principal), request_id, origin, knock)
         if caller.principal.user_id is not None and self._signing is not None:
             self._signing.presence.note(caller.principal.user_id)
-        caller.attach(scope)  # pyright: ignore[reportArgumentType]
+        caller.attach(scope)
         return passed
 
     def _let_in(self, scope: Scope, knock: Knock | None, origin: Origin) -> tuple[Principal | None, Sequence[Demand]]:

@@ -6,7 +6,7 @@ While one batch is being committed the next one is parsed: the record's thread a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple, TypedDict
 
 from pydantic import ValidationError
 
@@ -44,6 +44,14 @@ class Numbered(NamedTuple):
     task: NewTask
 
 
+class Rejection(TypedDict):
+    """A line that was not taken."""
+
+    line: int
+    code: str
+    detail: str
+
+
 class Intake:
     """One bulk request.
 
@@ -67,7 +75,7 @@ class Intake:
         """Why a line was refused for want of room."""
         self._is_tenant_full = False
         self.accepted = self.repeated = self.rejected_total = 0
-        self.rejected: list[dict[str, object]] = []
+        self.rejected: list[Rejection] = []
         self.first_id: TaskId | None = None
         self.last_id: TaskId | None = None
 
@@ -200,7 +208,7 @@ class Intake:
         return {
             "accepted": self.accepted,
             "repeated": self.repeated,
-            "rejected": sorted(self.rejected, key=lambda item: item["line"]),  # pyright: ignore[reportArgumentType, reportCallIssue]
+            "rejected": sorted(self.rejected, key=lambda item: item["line"]),
             "rejected_total": self.rejected_total,
             "first_id": self.first_id,
             "last_id": self.last_id,

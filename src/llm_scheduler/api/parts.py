@@ -251,7 +251,7 @@ class Caller:
             return False
         return now.permissions >= self.principal.permissions
 
-    def attach(self, scope: dict[str, object]) -> None:
+    def attach(self, scope: MutableMapping[str, Any]) -> None:
         """Make this the caller of the request with that scope."""
         scope[_CALLER] = self
 

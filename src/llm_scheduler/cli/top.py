@@ -153,7 +153,8 @@ def _workers(workers: list[dict[str, Any]]) -> str:
 def _worker(worker: dict[str, Any]) -> str:
     runs = "" if worker["role"] == "api" else f"runs {worker['running']}, "
     load = f"{worker['cpu_percent']:.0f} % CPU, {worker['rss_bytes'] / 2**20:.0f} MiB"
-    return f"{worker['host']}:{worker['pid']} ({worker['role']}) {runs}{load}"
+    place = f"{worker['host']}:{worker['pid']}" if worker["host"] else f"#{worker['id']}"
+    return f"{place} ({worker['role']}) {runs}{load}"
 
 
 def _why(task: dict[str, Any]) -> str:

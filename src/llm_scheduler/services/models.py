@@ -17,7 +17,7 @@ from llm_scheduler.services.configured import ConfiguredSource
 from llm_scheduler.services.effective import checked
 from llm_scheduler.services.fallback import check_names
 from llm_scheduler.services.opened import OpenProviders, Way
-from llm_scheduler.services.secrets import Secrets, merged
+from llm_scheduler.services.secrets import Secrets, check_kept, given_in, merged
 from llm_scheduler.services.tenant_limits import TenantLimits
 from llm_scheduler.services.trial import tried
 
@@ -219,17 +219,23 @@ class Models:
 
     def _rewired(self, before: Model, fields: Mapping[str, Any]) -> dict[str, object]:
         """Config and endpoints with the changes in them, checked and sealed."""
-        secrets = self._secrets.fields(before.type)
-        config = merged(self._secrets.opened(before), fields.get("config", {}), secrets)
-        known = {one.name: self._secrets.opened(before, one) for one in before.endpoints}
+        secrets, opened = self._secrets.fields(before.type), self._opened_model(before)
+        config = merged(opened.config, fields.get("config", {}), secrets)
+        known = {one.name: one.config for one in opened.endpoints}
         endpoints: list[Endpoint] = []
         for one in fields.get("endpoints", before.endpoints):
             given = self._secrets.opened(before, one)
             kept = {key: value for key, value in known.get(one.name, {}).items() if key in secrets & given.keys()}
             endpoints.append(replace(one, config=merged(kept, given, secrets)))
         whole = checked(self._kind(before.type), replace(before, config=config, endpoints=tuple(endpoints)))
+        configs = (fields.get("config", {}), *(one.config for one in fields.get("endpoints", ())))
+        check_kept(opened, whole, secrets, given_in(configs, secrets))
         sealed = self._sealed(whole)
         return {"config": sealed.config, "endpoints": sealed.endpoints}
+
+    def _opened_model(self, model: Model) -> Model:
+        endpoints = tuple(replace(one, config=self._secrets.opened(model, one)) for one in model.endpoints)
+        return replace(model, config=self._secrets.opened(model), endpoints=endpoints)
 
     def _sealed(self, model: Model) -> Model:
         endpoints = tuple(replace(one, config=self._secrets.sealed(model, one)) for one in model.endpoints)

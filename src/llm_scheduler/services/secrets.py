@@ -5,16 +5,21 @@ from __future__ import annotations
 import contextlib
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from llm_scheduler.domain.errors import UnsealError
+from llm_scheduler.domain.errors import InvalidInputError, UnsealError
+from llm_scheduler.domain.outbound import addresses_in
 from llm_scheduler.domain.secrecy import SEALED, SEALED_TEXT, endpoint_context, mask, model_context
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from llm_scheduler.domain.model import Endpoint, Model
     from llm_scheduler.ports.vault import Vault
     from llm_scheduler.services.catalogue import Catalogue
+
+Origin = tuple[str, str]
+"""Scheme, and host with port."""
 
 
 class Secrets:
@@ -95,6 +100,55 @@ def merged(before: Mapping[str, object], changes: Mapping[str, object], secrets:
             continue
         else:
             found[key] = value
+    return found
+
+
+def given_in(configs: Iterable[Mapping[str, object]], secrets: frozenset[str]) -> set[str]:
+    """The secrets that stand in changed configs in plain, those left out that are only masked or sealed."""
+    values = [config[key] for config in configs for key in secrets & config.keys()]
+    return {one.strip() for one in values if isinstance(one, str) and not one.startswith(SEALED) and "…" not in one}
+
+
+def check_kept(before: Model, after: Model, secrets: frozenset[str], given: Container[object]) -> None:
+    """Refuse to send a stored secret anywhere but where it goes already: only who has it may send it elsewhere.
+
+    Else whoever may change a model could have its key sent to a server of their own.
+
+    Args:
+        before: the model as it is, its secrets plain.
+        after: as it is to be, likewise.
+        secrets: the secret fields of their kind.
+        given: the secrets that came with the change.
+
+    Raises:
+        InvalidInputError: with `loc` ("config", field) or ("endpoints", i, "config", field).
+    """
+    known: dict[object, set[Origin]] = {}
+    for _, config in _ways(before):
+        for key in secrets & config.keys():
+            known.setdefault(config[key], set()).update(_origins(config))
+    for loc, config in _ways(after):
+        for key in secrets & config.keys():
+            value = config[key]
+            if value is not None and value not in given and not _origins(config) <= known.get(value, set()):
+                message = f"'{key}' was given for another address; send it again together with this one."
+                raise InvalidInputError(message, *loc, key)
+
+
+def _ways(model: Model) -> list[tuple[tuple[str | int, ...], Mapping[str, object]]]:
+    """What calls are made with, and where it stands; also of the model alone, for its endpoints may go."""
+    through = [
+        (("endpoints", number, "config"), {**model.config, **one.config}) for number, one in enumerate(model.endpoints)
+    ]
+    return [(("config",), model.config), *through]
+
+
+def _origins(config: Mapping[str, object]) -> set[Origin]:
+    """The servers that a config names: what lies where on them is theirs to say."""
+    found: set[Origin] = set()
+    for value in addresses_in(config).values():
+        parts = urlsplit(value if "//" in value else f"//{value}")
+        found.add((parts.scheme, parts.netloc.lower()))
     return found
 
 

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tests.unit.api.scene import Scene
 
 SECRET = "sk-abcdefghijklmnop1234"
+AT, ELSEWHERE = "http://127.0.0.1:9/v1", "http://127.0.0.1:10/v1"
+ENDPOINTS_KEY = ["endpoints", 0, "config", "api_key"]
 
 
 async def test_a_model_is_added_listed_changed_and_removed(api: Scene) -> None:
@@ -124,3 +126,57 @@ async def test_only_the_installations_own_tenant_reaches_into_the_server(
 
     assert (made.status_code, made.json()["code"]) == (403, "server_model")
     assert own.json().get("code") != "server_model"
+
+
+async def with_key(api: Scene) -> None:
+    api.parts.catalogue.kinds["openai"] = OpenAIKind()  # type: ignore[index]
+    await api.add_model("o", type="openai", config={"base_url": AT, "api_key": SECRET})
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "loc"),
+    [
+        ("PATCH", "", {"config": {"base_url": ELSEWHERE}}, ["config", "api_key"]),
+        ("PATCH", "", {"config": {"base_url": ELSEWHERE, "api_key": "sk-…1234"}}, ["config", "api_key"]),
+        ("PATCH", "", {"config": {"base_url": AT.replace("http:", "https:")}}, ["config", "api_key"]),
+        ("PATCH", "", {"config": {"base_url": None}}, ["config", "api_key"]),
+        ("PATCH", "", {"endpoints": [{"name": "e", "config": {"base_url": ELSEWHERE}}]}, ENDPOINTS_KEY),
+        ("POST", "/endpoints", {"name": "e", "config": {"base_url": ELSEWHERE}}, ["config", "api_key"]),
+    ],
+)  # fmt: skip
+async def test_a_stored_key_is_sent_to_no_other_server(
+    api: Scene, method: str, path: str, body: dict[str, Any], loc: list[Any]
+) -> None:
+    """Who may change a model, and does not have its key, got it by pointing the model at a server of their own."""
+    await with_key(api)
+
+    refused = await api.http.request(method, f"/api/v1/models/o{path}", json=body)
+
+    assert (refused.status_code, refused.json()["errors"][0]["loc"]) == (422, ["body", *loc])
+    assert "send it again" in refused.json()["errors"][0]["msg"]
+    assert api.parts.models.plain_config(api.parts.models.get("o", DEFAULT_TENANT))["base_url"] == AT
+
+
+async def test_a_stored_key_leaves_by_no_way_around(api: Scene) -> None:
+    """By an endpoint that hides the model's own address while it is changed, and goes afterwards."""
+    await with_key(api)
+    await api.http.post("/api/v1/models/o/endpoints", json={"name": "e", "config": {"base_url": AT}})
+
+    hidden = await api.http.patch("/api/v1/models/o", json={"config": {"base_url": ELSEWHERE}})
+    moved = await api.http.patch("/api/v1/models/o/endpoints/e", json={"config": {"base_url": ELSEWHERE}})
+    elsewhere = {"base_url": ELSEWHERE, "api_key": "sk-of-another-account-42"}
+    given = await api.http.post("/api/v1/models/o/endpoints", json={"name": "f", "config": elsewhere})
+    swapped = await api.http.patch("/api/v1/models/o/endpoints/f", json={"config": {"api_key": None}})
+
+    assert [answer.status_code for answer in (hidden, moved, given, swapped)] == [422, 422, 201, 422]
+
+
+async def test_an_address_changes_with_its_key_or_on_the_same_server(api: Scene) -> None:
+    await with_key(api)
+
+    other_path = await api.http.patch("/api/v1/models/o", json={"config": {"base_url": "http://127.0.0.1:9/v2"}})
+    with_its_key = await api.http.patch("/api/v1/models/o", json={"config": {"base_url": ELSEWHERE, "api_key": SECRET}})
+    without_any = await api.http.patch("/api/v1/models/o", json={"config": {"base_url": AT, "api_key": None}})
+
+    assert [answer.status_code for answer in (other_path, with_its_key, without_any)] == [200, 200, 200]
+    assert "api_key" not in without_any.json()["config"]

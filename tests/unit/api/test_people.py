@@ -132,6 +132,8 @@ async def test_when_somebody_was_last_here_is_told_as_it_is_now(api: Scene) -> N
     assert seen["ann"] is not None
     assert seen["bob"] is None
     assert (await api.http.get("/api/v1/users/ann")).json()["last_seen_at"] == seen["ann"]
+    changed = await api.http.patch("/api/v1/users/ann", json={"display_name": "Ann"})
+    assert changed.json()["last_seen_at"] == seen["ann"]
 
 
 async def test_the_last_administrator_stays_one(api: Scene) -> None:

@@ -37,7 +37,7 @@ export function Component() {
                   scroll={{ x: 780 }}
                   locale={{ emptyText: <EmptyState title={t('none')} hint={t('noneHint')} /> }}
                   columns={[
-                    { title: t('column.process'), render: (_, { host, pid }) => <span>{host} <span className="num" style={{ color: token.colorTextSecondary }}>{pid}</span></span> },
+                    { title: t('column.process'), render: (_, { id, host, pid }) => <span>{host ?? `#${id}`} <span className="num" style={{ color: token.colorTextSecondary }}>{pid}</span></span> },
                     { title: t('column.role'), width: 130, render: (_, { role }) => <Tag>{t(`role.${role}`)}</Tag> },
                     { title: t('column.running'), width: 90, align: 'right', className: 'num', render: (_, { running, role }) => (role === 'api' ? '–' : format.number(running)) },
                     { title: t('column.cpu'), width: 140, render: (_, { cpu_percent }) => <Progress percent={Math.round(cpu_percent)} size="small" status="normal" strokeColor={cpu_percent > 90 ? token.colorWarning : token.colorPrimary} aria-label={t('column.cpu')} /> },

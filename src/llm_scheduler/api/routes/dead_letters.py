@@ -43,11 +43,13 @@ async def list_dead(request: Request) -> Answer:
     caller = caller_of(request)
     query = query_of(request, DeadQuery)
     where = only(asked_filter(caller, query), Status.FAILED)
+    if where is None:
+        return json_answer({"items": [], "next_cursor": None})
     found: list[Task] = []
     cursor = query.cursor
-    for _ in range(_MOST_PAGES if where is not None else 0):
+    for _ in range(_MOST_PAGES):
         page = await caller.parts.store.tasks(
-            where,  # pyright: ignore[reportArgumentType]
+            where,
             limit=query.limit - len(found),
             cursor=cursor,
             is_ascending=query.order == "asc",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
@@ -29,6 +29,9 @@ from llm_scheduler.api.schemas.stats import (
 )
 from llm_scheduler.domain.access import Permission
 
+if TYPE_CHECKING:
+    from llm_scheduler.api.parts import Caller
+
 router: Final = APIRouter(route_class=DirectRoute)
 _DEFAULT_DAYS: Final = timedelta(days=30)
 _MOST_DAYS: Final = timedelta(days=731)
@@ -46,7 +49,7 @@ async def overview(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     found = await caller.parts.stats.overview(caller.tenant_id, is_whole=caller.sees_all)
-    return json_answer(overview_json(found, caller.parts.catalogue.name_of))
+    return json_answer(overview_json(found, caller.parts.catalogue.name_of, shows_place=_shows_place(caller)))
 
 
 @router.get(
@@ -89,8 +92,14 @@ async def usage(request: Request) -> Answer:
 
 @router.get("/api/v1/workers", **operation(Tag.STATS, "List workers", answers={200: WorkerList}, problems=(503,)))
 async def workers(request: Request) -> Answer:
-    """Processes that are alive, those that run tasks first."""
+    """Processes that are alive, those that run tasks first. On which machine only administrators see."""
     caller = caller_of(request)
     no_query(request)
     sessions = await caller.parts.stats.workers()
-    return json_answer({"items": [worker_json(session) for session in sessions], "next_cursor": None})
+    items = [worker_json(session, shows_place=_shows_place(caller)) for session in sessions]
+    return json_answer({"items": items, "next_cursor": None})
+
+
+def _shows_place(caller: Caller) -> bool:
+    """Whether they see machines and process ids: those are the installation's."""
+    return caller.principal.may(Permission.SYSTEM_READ)

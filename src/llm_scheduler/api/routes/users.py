@@ -93,9 +93,9 @@ async def change(request: Request) -> Answer:
     check_grant(caller, Role.ADMIN)
     users = caller.parts.access.users
     caller.audit(before=_shown(caller, users.get(_name(request))))
-    shown = _shown(caller, await users.change(_name(request), body.changes()))
-    caller.audit(after=shown)
-    return json_answer(shown)
+    changed = await users.change(_name(request), body.changes())
+    caller.audit(after=_shown(caller, changed))
+    return json_answer((await _all_shown(caller, [changed]))[0])
 
 
 @router.post(
@@ -109,7 +109,7 @@ async def reset_password(request: Request) -> Answer:
     check_grant(caller, Role.ADMIN)
     caller.audit(given=["password"])
     user, password = await caller.parts.access.users.reset_password(_name(request))
-    return json_answer(_shown(caller, user) | {"initial_password": password})
+    return json_answer((await _all_shown(caller, [user]))[0] | {"initial_password": password})
 
 
 @router.delete(

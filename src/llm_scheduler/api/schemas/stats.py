@@ -81,11 +81,11 @@ class QueueShown(Shown):
 
 
 class WorkerShown(Shown):
-    """A process; one whose role is `api` runs no tasks."""
+    """A process; one whose role is `api` runs no tasks. Only administrators see where it runs (`host`, `pid`)."""
 
     id: int
-    host: str
-    pid: int
+    host: str | None
+    pid: int | None
     role: Literal["all", "api", "worker"]
     version: str
     is_alive: bool
@@ -158,12 +158,12 @@ class UsageList(Shown):
     items: list[UsageRowShown]
 
 
-def worker_json(session: Session) -> dict[str, object]:
-    """A worker for an answer."""
+def worker_json(session: Session, *, shows_place: bool) -> dict[str, object]:
+    """A worker for an answer; `shows_place`: with its machine and process id."""
     return {
         "id": session.id,
-        "host": session.host,
-        "pid": session.pid,
+        "host": session.host if shows_place else None,
+        "pid": session.pid if shows_place else None,
         "role": session.role,
         "version": session.version,
         "is_alive": session.is_alive,
@@ -175,8 +175,8 @@ def worker_json(session: Session) -> dict[str, object]:
     }
 
 
-def overview_json(overview: Overview, name_of: Callable[[ModelId], str]) -> dict[str, Any]:
-    """The overview for an answer."""
+def overview_json(overview: Overview, name_of: Callable[[ModelId], str], *, shows_place: bool) -> dict[str, Any]:
+    """The overview for an answer; `shows_place` as in `worker_json`."""
     recent, counts = overview.recent, overview.counts
     return {
         "at": stamp(overview.at),
@@ -201,7 +201,7 @@ def overview_json(overview: Overview, name_of: Callable[[ModelId], str]) -> dict
             }
             for depth in overview.depths
         ],
-        "workers": [worker_json(session) for session in overview.workers],
+        "workers": [worker_json(session, shows_place=shows_place) for session in overview.workers],
     }
 
 

@@ -179,10 +179,13 @@ def measure_day(reader: Reader, day: str) -> DayStats:
     in_day = (attempt.ended_at >= begin, attempt.ended_at < end)
     ran = func.avg(attempt.ended_at - attempt.started_at)
     completed = select(func.count().label("tasks"), ran.label("ran")).where(*in_day, attempt.outcome == "completed")
-    done, ran_ms = reader.select(("tasks", "ran"), completed.where(attempt.is_accepted == 1))[0]
+    with_tasks = ATTEMPTS.join(TASKS, TASKS.c.id == attempt.task_id)
+    # An answer that came after a cancel is its attempt's accepted end, and the task is cancelled all the same.
+    completed = completed.where(attempt.is_accepted == 1, TASKS.c.status == "completed").select_from(with_tasks)
+    done, ran_ms = reader.select(("tasks", "ran"), completed)[0]
     failed = (
         select(func.count().label("tasks"))
-        .select_from(ATTEMPTS.join(TASKS, TASKS.c.id == attempt.task_id))
+        .select_from(with_tasks)
         .where(*in_day, TASKS.c.status == "failed", TASKS.c.attempt == attempt.attempt)
     )
     total = "SELECT COUNT(*) FROM tasks WHERE tenant_id = t.id AND created_at >= ? AND created_at < ?"
