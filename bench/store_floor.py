@@ -78,7 +78,7 @@ class Watch:
 
 
 def sqlite_store(folder: Path, meter: Meter) -> Store:
-    return SqliteStore(folder / "store.db", Clock(), meter)  # type: ignore[arg-type]
+    return SqliteStore(folder / "store.db", Clock(), meter)
 
 
 async def through_store(make: Callable[[Meter], Store], tasks: int) -> tuple[Figures, Figures, float]:
@@ -172,7 +172,7 @@ def _run(connection: sqlite3.Connection, statement: str, rows: list[tuple]) -> N
 
 
 async def _make(path: Path) -> None:
-    store = SqliteStore(path, Clock(), Meter())  # type: ignore[arg-type]
+    store = SqliteStore(path, Clock(), Meter())
     await store.open()
     await store.add_model(Model(ModelId(0), DEFAULT_TENANT, "bench", "scripted", {}))
     await store.close()
@@ -225,7 +225,7 @@ def with_mysql(options: argparse.Namespace) -> None:
 
 
 def _mysql_store(url: str, meter: Meter) -> Store:
-    return MysqlStore(url, DatabaseClock(), meter)  # type: ignore[arg-type]
+    return MysqlStore(url, DatabaseClock(), meter)
 
 
 def main() -> None:

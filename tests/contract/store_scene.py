@@ -145,7 +145,7 @@ class Scene:
 
 
 def sqlite_store(folder: Path, clock: StillClock, meter: CountingMeter) -> Store:
-    return SqliteStore(folder / "record.db", clock, meter)  # type: ignore[arg-type]  # the port's one call
+    return SqliteStore(folder / "record.db", clock, meter)
 
 
 _EMPTIED = sorted(METADATA.tables.keys() - {"tenants", "id_blocks", "schema_floor"})
@@ -173,7 +173,7 @@ def mysql_url(folder: Path) -> str:
 
 
 def mysql_store(folder: Path, clock: StillClock, meter: CountingMeter) -> Store:
-    return MysqlStore(mysql_url(folder), clock, meter)  # type: ignore[arg-type]
+    return MysqlStore(mysql_url(folder), clock, meter)
 
 
 Maker = Callable[[Path, StillClock, CountingMeter], Store]

@@ -253,7 +253,7 @@ async def test_without_the_privilege_the_log_works_and_says_that_it_is_not_guard
         "GRANT SELECT, INSERT, UPDATE, DELETE, CREATE, ALTER, INDEX, DROP, REFERENCES ON unguarded.* TO 'plain'@'%'"
     )
     url = f"mysql://plain:plain@127.0.0.1:{server.port}/unguarded"
-    store = MysqlStore(url, StillClock(), CountingMeter())  # type: ignore[arg-type]  # the port's one call
+    store = MysqlStore(url, StillClock(), CountingMeter())
     await store.open()
     try:
         await store.add_audit(entries(3))

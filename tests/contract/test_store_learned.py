@@ -48,7 +48,7 @@ async def test_two_adding_at_once_lose_nothing(scene: Scene) -> None:
 
 async def test_two_processes_adding_at_once_lose_nothing(tmp_path: Path) -> None:
     async with opened(MAKERS["mysql"], tmp_path) as scene:
-        other = MysqlStore(store_scene.mysql_url(tmp_path), scene.clock, store_scene.CountingMeter())  # type: ignore[arg-type]
+        other = MysqlStore(store_scene.mysql_url(tmp_path), scene.clock, store_scene.CountingMeter())
         await other.open()
         names = [f"5/{number}/7/chat" for number in range(100)]
         for _ in range(5):

@@ -310,7 +310,7 @@ async def test_who_was_here_is_noted_and_that_is_no_change_of_access(scene: Scen
 async def processes(tmp_path: Path) -> AsyncIterator[list[MysqlStore]]:
     """Several processes over one record: what they do is in no common transaction."""
     url = mysql_url(tmp_path)
-    stores = [MysqlStore(url, StillClock(), CountingMeter()) for _ in range(4)]  # type: ignore[arg-type]
+    stores = [MysqlStore(url, StillClock(), CountingMeter()) for _ in range(4)]
     for store in stores:
         await store.open()
     yield stores

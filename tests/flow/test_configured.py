@@ -52,7 +52,7 @@ class Site:
 @asynccontextmanager
 async def two_sites(folder: Path) -> AsyncIterator[tuple[Site, Site, MemoryCache, SqliteStore]]:
     hub, far = Hub(), MemoryCache(SystemClock())
-    store = SqliteStore(folder / "record.db", SystemClock(), CountingMeter())  # type: ignore[arg-type]
+    store = SqliteStore(folder / "record.db", SystemClock(), CountingMeter())
     await store.open()
     sites = Site(store, hub, far), Site(store, hub, far)
     try:

@@ -152,7 +152,7 @@ async def test_the_moved_installation_serves(server: MariaDb, tmp_path: Path) ->
     await asyncio.to_thread(moved, tmp_path, server.url(NAME))
     largest = max(row[0] for row in here(tmp_path, "tasks"))
 
-    async with opened(lambda _, clock, meter: MysqlStore(server.url(NAME), clock, meter), tmp_path) as scene:  # type: ignore[arg-type]
+    async with opened(lambda _, clock, meter: MysqlStore(server.url(NAME), clock, meter), tmp_path) as scene:
         assert scene.model.name == "m"
         assert sum((await scene.store.counts(TaskFilter())).values()) == 400
         assert len(await scene.listed(TaskFilter(metadata={"run": "é"}), 50)) == 50

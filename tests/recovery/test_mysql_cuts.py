@@ -35,7 +35,7 @@ async def through(proxy: Proxy, folder: Path) -> AsyncIterator[Scene]:
     url = mysql_url(folder).replace(str(mariadb.shared().port), str(proxy.port))
 
     def make(_: Path, clock: StillClock, meter: CountingMeter) -> Store:
-        return MysqlStore(url, clock, meter)  # type: ignore[arg-type]
+        return MysqlStore(url, clock, meter)
 
     async with opened(make, folder) as scene:
         await scene.submitted()  # so that blocks of ids are reserved, and the stages are those of a common batch

@@ -32,7 +32,7 @@ async def record(server: MariaDb, folder: Path) -> AsyncIterator[Scene]:
     url = server.create("record")
 
     def make(_: Path, clock: StillClock, meter: CountingMeter) -> Store:
-        return MysqlStore(url, clock, meter)  # type: ignore[arg-type]
+        return MysqlStore(url, clock, meter)
 
     async with opened(make, folder) as scene:
         yield scene
@@ -173,7 +173,7 @@ async def test_a_frozen_server_is_reported_and_work_resumes_when_it_thaws(server
 
 async def test_the_clock_is_the_servers_whatever_the_hosts_says(server: MariaDb, tmp_path: Path) -> None:
     clock = DatabaseClock()
-    store = MysqlStore(server.create("clock"), clock, CountingMeter())  # type: ignore[arg-type]
+    store = MysqlStore(server.create("clock"), clock, CountingMeter())
     await store.open()
     try:
         theirs_ms = float(server.sql("SELECT UNIX_TIMESTAMP(SYSDATE(3)) * 1000"))

@@ -63,7 +63,7 @@ async def scene() -> AsyncIterator[Ranged]:
     server = mariadb.shared()
     server.create(NAME)
     clock = StillClock()
-    store = MysqlStore(server.url(NAME), clock, CountingMeter())  # type: ignore[arg-type]
+    store = MysqlStore(server.url(NAME), clock, CountingMeter())
     await store.open()
     server.sql("UPDATE id_blocks SET next_id = 999998 WHERE name = 'tasks'", NAME)
     model = await store.add_model(Model(ModelId(0), DEFAULT_TENANT, "m", "scripted", {}))
@@ -128,7 +128,7 @@ async def test_a_range_in_which_a_task_moved_since_it_was_seen_is_not_dropped(sc
     scene.clock.pass_s(5)
     if how == "submitted":  # by a process that had kept its block of ids
         scene.sql("UPDATE id_blocks SET next_id = 10 WHERE name = 'tasks'")
-        other = MysqlStore(scene.server.url(NAME), scene.clock, CountingMeter())  # type: ignore[arg-type]
+        other = MysqlStore(scene.server.url(NAME), scene.clock, CountingMeter())
         await other.open()
         await other.submit([scene.new()])
         await other.close()

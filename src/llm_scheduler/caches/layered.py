@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from llm_scheduler.caches.memory import MemoryCache
     from llm_scheduler.ports.cache import Cache
     from llm_scheduler.ports.channel import Channel
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CacheMeter
 
 _SOMETHING: Final = b"+"
 _NOTHING: Final = b"-"
@@ -50,7 +50,7 @@ class LayeredCache:
         self,
         name: str,
         near: MemoryCache,
-        meter: Meter,
+        meter: CacheMeter,
         ttl: Ttl | None = None,
         far: Cache | None = None,
         channel: Channel | None = None,

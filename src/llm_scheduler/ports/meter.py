@@ -1,4 +1,8 @@
-"""Counting what happens, for the operator's graphs."""
+"""Counting what happens, for the operator's graphs.
+
+Every call is cheap and never fails. `model` is a model's name (bounded by what is registered). Who counts little asks
+for little.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,67 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.task import AttemptOutcome, Usage
 
 
-class Meter(Protocol):
-    """Every call is cheap and never fails. `model` is a model's name (bounded by what is registered)."""
+class CommitMeter(Protocol):
+    """What a record counts."""
+
+    def committed(self, batch_size: int) -> None:
+        """One group commit of that many operations."""
+        ...
+
+
+class CacheMeter(Protocol):
+    """What caches count."""
+
+    def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
+        """A level (`memory`, `shared`) of a cache of that name was asked."""
+        ...
+
+    def cache_evicted(self, cache: str, count: int) -> None:
+        """Entries of a memory level had to make room."""
+        ...
+
+
+class PluginMeter(Protocol):
+    """What is counted of plugins."""
+
+    def plugin_fault(self, plugin: str, kind: str) -> None:
+        """A plugin (`strategy:night_owl`) `raised`, gave `nonsense` or was `slow`."""
+        ...
+
+
+class ConcurrencyMeter(Protocol):
+    """What the search for a limit counts."""
+
+    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
+        """The limit that was found for a model, and the share of waiting in its calls' time, if known.
+
+        `limit` None: the model finds none any more.
+        """
+        ...
+
+
+class RatesMeter(Protocol):
+    """What the limits of the API count among processes."""
+
+    def rates_shared(self, is_shared: bool) -> None:
+        """Whether the API's limits are shared with other processes; if not, each process keeps to its part of them."""
+        ...
+
+
+class RetentionMeter(Protocol):
+    """What retention counts."""
+
+    def retired(self, archived: int, removed: int) -> None:
+        """Finished tasks were written to the archive, and left the record."""
+        ...
+
+    def retention_ran(self, at_s: float | None) -> None:
+        """A walk over the record ended at that time (seconds of the epoch); None: it failed."""
+        ...
+
+
+class Meter(CommitMeter, CacheMeter, PluginMeter, ConcurrencyMeter, RatesMeter, RetentionMeter, Protocol):
+    """All of it."""
 
     def submitted(self, model: str, count: int) -> None:
         """Tasks were recorded."""
@@ -51,10 +114,6 @@ class Meter(Protocol):
         """A task reached a terminal status by running."""
         ...
 
-    def committed(self, batch_size: int) -> None:
-        """One group commit of that many operations."""
-        ...
-
     def held(self, change: int) -> None:
         """So many more (or fewer) ends of attempts wait in memory for a record that is away."""
         ...
@@ -75,32 +134,8 @@ class Meter(Protocol):
         """A request was refused by a limit of the API: `key`, `user`, `tenant`, `address`, `open`, `failures`."""
         ...
 
-    def rates_shared(self, is_shared: bool) -> None:
-        """Whether the API's limits are shared with other processes; if not, each process keeps to its part of them."""
-        ...
-
-    def cache_asked(self, cache: str, level: str, *, is_hit: bool) -> None:
-        """A level (`memory`, `shared`) of a cache of that name was asked."""
-        ...
-
-    def cache_evicted(self, cache: str, count: int) -> None:
-        """Entries of a memory level had to make room."""
-        ...
-
     def response_cache(self, outcome: str, count: int) -> None:
         """Tasks that ask for the response cache: `hit`, `miss` or `joined` (they follow an equal one in flight)."""
-        ...
-
-    def plugin_fault(self, plugin: str, kind: str) -> None:
-        """A plugin (`strategy:night_owl`) `raised`, gave `nonsense` or was `slow`."""
-        ...
-
-    def retired(self, archived: int, removed: int) -> None:
-        """Finished tasks were written to the archive, and left the record."""
-        ...
-
-    def retention_ran(self, at_s: float | None) -> None:
-        """A walk over the record ended at that time (seconds of the epoch); None: it failed."""
         ...
 
     def limit_used(self, model: str, limit: str, share: float) -> None:
@@ -109,11 +144,4 @@ class Meter(Protocol):
 
     def quota_exhausted(self, model: str) -> None:
         """A provider refused a call because nothing is left to spend there."""
-        ...
-
-    def concurrency(self, model: str, limit: int | None, share: float | None) -> None:
-        """The limit that was found for a model, and the share of waiting in its calls' time, if known.
-
-        `limit` None: the model finds none any more.
-        """
         ...

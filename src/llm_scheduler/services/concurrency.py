@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from llm_scheduler.ports.broker import Broker
     from llm_scheduler.ports.channel import Channel
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import ConcurrencyMeter
     from llm_scheduler.ports.provider import ProviderError
     from llm_scheduler.ports.states import States
     from llm_scheduler.services.catalogue import Catalogue
@@ -91,7 +91,7 @@ class Concurrency:
         catalogue: Catalogue,
         channel: Channel,
         clock: Clock,
-        meter: Meter,
+        meter: ConcurrencyMeter,
         is_leading: Callable[[], bool],
     ) -> None:
         self._states, self._broker, self._catalogue = states, broker, catalogue

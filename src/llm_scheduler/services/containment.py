@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.task import WaitingTask
     from llm_scheduler.plugins import Plugin
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import PluginMeter
     from llm_scheduler.ports.provider import Provider, ProviderKind
     from llm_scheduler.ports.strategy import PlacementContext, Strategy
     from llm_scheduler.ports.task_type import TaskType
@@ -45,7 +45,7 @@ class Faults:
     Sorts: `raised`, `nonsense` (what it gave cannot be used), `slow`.
     """
 
-    def __init__(self, plugin: Plugin, clock: Clock, meter: Meter) -> None:
+    def __init__(self, plugin: Plugin, clock: Clock, meter: PluginMeter) -> None:
         self.label, self.clock = plugin.label, clock
         self.counts: Counter[str] = Counter()
         self._meter = meter

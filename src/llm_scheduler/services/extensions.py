@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import PluginMeter
     from llm_scheduler.ports.provider import ProviderKind
     from llm_scheduler.ports.strategy import Strategy
     from llm_scheduler.ports.task_type import TaskType
@@ -35,7 +35,7 @@ class PluginState:
 class Extensions:
     """Strategies, task types and provider kinds by name."""
 
-    def __init__(self, plugins: Sequence[Plugin], clock: Clock, meter: Meter) -> None:
+    def __init__(self, plugins: Sequence[Plugin], clock: Clock, meter: PluginMeter) -> None:
         self._plugins = plugins
         self.strategies: dict[str, Strategy] = {}
         self.task_types: dict[str, TaskType] = {}

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.rate import Rule
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import RatesMeter
     from llm_scheduler.ports.rates import SharedRates
     from llm_scheduler.services.ledger import Key
 
@@ -85,7 +85,7 @@ class LeasedLedger:
         meter: told when the buckets are away, and back.
     """
 
-    def __init__(self, shared: SharedRates, clock: Clock, sharers: Callable[[], int], meter: Meter) -> None:
+    def __init__(self, shared: SharedRates, clock: Clock, sharers: Callable[[], int], meter: RatesMeter) -> None:
         self._shared, self._now_s, self._sharers, self._meter = shared, clock.monotonic_s, sharers, meter
         self._alone = LocalLedger(clock)
         self._leases: dict[Key, _Lease] = {}

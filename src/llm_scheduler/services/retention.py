@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.ids import TaskId
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import RetentionMeter
     from llm_scheduler.ports.retention import Archive, Candidate, IdRange, RetentionMoves, WholeTask
 
 _log = structlog.get_logger(__name__)
@@ -55,7 +55,7 @@ class Retention:
         archive: Archive,
         shown: Callable[[WholeTask], bytes],
         clock: Clock,
-        meter: Meter,
+        meter: RetentionMeter,
         keep_days: float,
     ) -> None:
         self._store, self._archive, self._shown = store, archive, shown

@@ -95,7 +95,7 @@ class Process:
             self.catalogue,
             self.channel,
             clock,
-            self.meter,  # type: ignore[arg-type]
+            self.meter,
             lambda: self.leads,
         )
 

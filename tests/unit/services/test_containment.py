@@ -68,7 +68,7 @@ class Bench:
             return act()
 
         plugin = Plugin(Kind.STRATEGY, "acting", "m:Acting", "p", "1", Acting(slowly))
-        self.strategy = ContainedStrategy(plugin, Faults(plugin, self.clock, self.meter))  # type: ignore[arg-type]
+        self.strategy = ContainedStrategy(plugin, Faults(plugin, self.clock, self.meter))
 
     def place(self) -> Placement:
         return self.strategy.place(TASK, CONTEXT)
@@ -183,7 +183,7 @@ def test_a_catalogue_places_by_a_plugin_and_knows_its_options() -> None:
             return SOUND._replace(order=int(context.options.get("shift", 1.0)))
 
     plugin = Plugin(Kind.STRATEGY, "acting", "m:Shifted", "p", "1", Shifted(lambda: None))
-    extensions = Extensions([plugin], StillClock(), Counted())  # type: ignore[arg-type]
+    extensions = Extensions([plugin], StillClock(), Counted())
     catalogue = Catalogue({}, "fair", extensions.strategies)
     catalogue.put(Model(ModelId(1), DEFAULT_TENANT, "m", "scripted", {}, strategy="acting"))
 
@@ -223,7 +223,7 @@ class Typed:
 def contained(**methods: Any) -> tuple[ContainedType, Counted]:
     value = type("Changed", (Typed,), {name: lambda self, *_, act=act: act() for name, act in methods.items()})()
     plugin, meter = Plugin(Kind.TASK_TYPE, "typed", "m:Typed", "p", "1", value), Counted()
-    return ContainedType(plugin, Faults(plugin, StillClock(), meter)), meter  # type: ignore[arg-type]
+    return ContainedType(plugin, Faults(plugin, StillClock(), meter)), meter
 
 
 @pytest.mark.parametrize(
@@ -297,7 +297,7 @@ class LeakyKind:
 @pytest.mark.parametrize("act", ["check", "open"])
 def test_a_provider_that_fails_on_a_config_tells_no_secret(act: str) -> None:
     plugin = Plugin(Kind.PROVIDER, "leaky", "m:Leaky", "p", "1", LeakyKind())
-    kind: Any = Extensions([plugin], StillClock(), Counted()).kinds["leaky"]  # type: ignore[arg-type]
+    kind: Any = Extensions([plugin], StillClock(), Counted()).kinds["leaky"]
 
     with capture_logs() as logs, pytest.raises(InvalidInputError) as caught:
         kind.check({"api_key": "hush"}) if act == "check" else kind.open("m", {"api_key": "hush"})
@@ -310,7 +310,7 @@ def test_what_could_not_be_loaded_is_shown_with_its_reason() -> None:
     broken = Plugin(Kind.PROVIDER, "broken", "m:B", "p", "1", problem="ImportError: no")
     refused = Plugin(Kind.STRATEGY, "fair", "m:F", "p", "1", problem="taken", is_refused=True)
 
-    extensions = Extensions([broken, refused], StillClock(), Counted())  # type: ignore[arg-type]
+    extensions = Extensions([broken, refused], StillClock(), Counted())
 
     assert [(one.plugin.name, one.state) for one in extensions.states()] == [("broken", "broken"), ("fair", "refused")]
     assert not extensions.kinds

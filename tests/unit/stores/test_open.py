@@ -51,7 +51,7 @@ asyncio.run(main())
 
 
 def store_at(path: Path) -> SqliteStore:
-    return SqliteStore(path, StillClock(), CountingMeter())  # type: ignore[arg-type]
+    return SqliteStore(path, StillClock(), CountingMeter())
 
 
 async def refusal(path: Path) -> str:

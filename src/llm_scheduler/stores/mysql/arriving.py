@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CommitMeter
     from llm_scheduler.stores.mysql.connection import Connection
 
 NOTES: Final = "llms_move"
@@ -56,7 +56,7 @@ class Looked(NamedTuple):
 class Target:
     """The open database. Errors of the server come as `StoreUnusableError` with advice."""
 
-    def __init__(self, url: str, clock: Clock, meter: Meter) -> None:
+    def __init__(self, url: str, clock: Clock, meter: CommitMeter) -> None:
         """Connect to nothing yet.
 
         Raises:

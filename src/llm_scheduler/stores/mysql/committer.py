@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CommitMeter
     from llm_scheduler.stores.mysql.blocks import IdBlocks
     from llm_scheduler.stores.mysql.connection import Connection
     from llm_scheduler.stores.mysql.readers import Readers
@@ -79,7 +79,7 @@ class _Unknown(Exception):  # noqa: N818 - not an error yet
 class Committer:
     """One connection that writes, and the queue before it."""
 
-    def __init__(self, server: Server, clock: Clock, meter: Meter, ids: IdBlocks, spare: Readers) -> None:
+    def __init__(self, server: Server, clock: Clock, meter: CommitMeter, ids: IdBlocks, spare: Readers) -> None:
         self._server, self._clock, self._meter, self._ids, self._spare = server, clock, meter, ids, spare
         self._jobs: deque[Job] = deque()
         self._wake = asyncio.Event()

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CommitMeter
     from llm_scheduler.stores.portable.access import Reader, Transaction
 
 POOL: Final = 8
@@ -58,7 +58,9 @@ class MysqlStore(
 
     _triggers_there = audit_triggers.THERE_MYSQL
 
-    def __init__(self, url: str, clock: Clock, meter: Meter, *, read_url: str | None = None, pool: int = POOL) -> None:
+    def __init__(
+        self, url: str, clock: Clock, meter: CommitMeter, *, read_url: str | None = None, pool: int = POOL
+    ) -> None:
         """Connect to nothing yet.
 
         Args:

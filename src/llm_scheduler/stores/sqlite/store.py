@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CommitMeter
     from llm_scheduler.stores.sqlite.readers import Reader
     from llm_scheduler.stores.sqlite.transaction import Transaction
 
@@ -52,7 +52,7 @@ class SqliteStore(
 
     _triggers_there = audit_triggers.THERE_SQLITE
 
-    def __init__(self, path: Path, clock: Clock, meter: Meter) -> None:
+    def __init__(self, path: Path, clock: Clock, meter: CommitMeter) -> None:
         self._path, self._clock, self._meter = path, clock, meter
         self._writer: Writer | None = None
         self._readers: Readers | None = None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from llm_scheduler.ports.clock import Clock
-    from llm_scheduler.ports.meter import Meter
+    from llm_scheduler.ports.meter import CommitMeter
 
 
 class Job(NamedTuple):
@@ -42,7 +42,7 @@ class Writer:
         self,
         path: Path,
         clock: Clock,
-        meter: Meter,
+        meter: CommitMeter,
         loop: asyncio.AbstractEventLoop,
     ) -> None:
         self._path, self._clock, self._meter, self._loop = path, clock, meter, loop

@@ -34,7 +34,7 @@ def fresh(name: str) -> Address:
 
 def maker(url: str):
     def make(_: Path, clock: StillClock, meter: CountingMeter) -> Store:
-        return MysqlStore(url, clock, meter)  # type: ignore[arg-type]
+        return MysqlStore(url, clock, meter)
 
     return make
 

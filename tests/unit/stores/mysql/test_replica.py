@@ -23,11 +23,11 @@ async def replicated(folder: Path, port: int | None = None) -> AsyncIterator[Sce
     url, read_url = server.create("main"), server.create("copy")
 
     def plain(_: Path, clock: StillClock, meter: CountingMeter) -> Store:
-        return MysqlStore(read_url, clock, meter)  # type: ignore[arg-type]
+        return MysqlStore(read_url, clock, meter)
 
     def make(_: Path, clock: StillClock, meter: CountingMeter) -> Store:
         there = read_url if port is None else server.url("copy", port)
-        return MysqlStore(url, clock, meter, read_url=there)  # type: ignore[arg-type]
+        return MysqlStore(url, clock, meter, read_url=there)
 
     async with opened(plain, folder):
         pass

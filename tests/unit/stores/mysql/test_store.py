@@ -150,7 +150,7 @@ async def test_a_peer_that_hangs_up_is_a_lost_connection(tmp_path: Path, monkeyp
 
 async def test_the_pool_keeps_to_its_size(tmp_path: Path) -> None:
     for pool in (2, 3, 4, 5):
-        store = MysqlStore(mysql_url(tmp_path), StillClock(), CountingMeter(), pool=pool)  # type: ignore[arg-type]
+        store = MysqlStore(mysql_url(tmp_path), StillClock(), CountingMeter(), pool=pool)
         await store.open()
         await asyncio.gather(*(store.queued_count() for _ in range(40)), store.ping(), store.submit([]))
         assert 1 <= store.connections() <= pool
@@ -175,7 +175,7 @@ async def test_a_query_that_takes_too_long_is_stopped(tmp_path: Path) -> None:
 
 
 async def refusal(url: str) -> str:
-    store = MysqlStore(url, StillClock(), CountingMeter())  # type: ignore[arg-type]
+    store = MysqlStore(url, StillClock(), CountingMeter())
     with pytest.raises(StoreUnusableError) as caught:
         await store.open()
     assert "p@ss" not in str(caught.value)
@@ -198,7 +198,7 @@ async def test_a_newer_schema_is_used_if_it_allows_and_else_refused() -> None:
     """A pod of the release before is restarted during a rolling upgrade."""
     server = mariadb.shared()
     url = server.create("newer")
-    store = MysqlStore(url, StillClock(), CountingMeter())  # type: ignore[arg-type]
+    store = MysqlStore(url, StillClock(), CountingMeter())
     await store.open()
     await store.close()
     server.sql("UPDATE alembic_version SET version_num = '9999'; ALTER TABLE tasks ADD COLUMN mood INT", "newer")
