@@ -9,6 +9,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from llm_scheduler.api.errors import Problem
+from llm_scheduler.domain.access import PERMISSIONS, PrincipalKind, Role
 from llm_scheduler.domain.access import Permission as P  # noqa: N817 - once a line in the table
 
 if TYPE_CHECKING:
@@ -171,6 +172,11 @@ def forbidden(principal: Principal, permission: Permission | None) -> Problem:
     """403: known, but not allowed."""
     if permission is None:
         return Problem(403, "forbidden", "This is closed to everybody.")
+    if principal.kind is PrincipalKind.USER and principal.permissions == {P.SELF}:
+        return Problem(403, "forbidden", "Choose a password of your own first: llms passwd, POST /api/v1/me/password.")
     who = f"The API key '{principal.key_name}'" if principal.key_id is not None else f"The role {principal.role}"
-    detail = f"{who} does not include '{permission}'; an owner of the tenant or an administrator can grant it."
+    granting = (
+        "an owner of the tenant or an administrator" if permission in PERMISSIONS[Role.OWNER] else "an administrator"
+    )
+    detail = f"{who} does not include '{permission}'; {granting} can grant it."
     return Problem(403, "forbidden", detail, members={"permission": permission.value})

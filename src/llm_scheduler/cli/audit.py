@@ -14,6 +14,7 @@ from llm_scheduler.cli.connection import READ_S
 from llm_scheduler.cli.faults import CliError, explained
 from llm_scheduler.cli.invocation import here, server_options
 from llm_scheduler.cli.listing import pages
+from llm_scheduler.cli.new_file import new_file
 from llm_scheduler.cli.screen import count, excerpt, local_time, say, show_facts, show_json, show_table
 
 _PATH: Final = "/api/v1/audit"
@@ -96,14 +97,12 @@ def _word(value: Any) -> str:
 @click.pass_context
 def export(ctx: click.Context, form: str, output: Path | None, **where: str | None) -> None:
     """Write all entries that match. Example: llms audit export --format csv -o audit.csv."""
-    if output is not None and output.exists():
-        raise click.UsageError(f"{output} exists; choose another name.")
     params = _params(where) | {"format": form}
     foot = b""
     with (
+        new_file(output) as file,
         here(ctx).connect() as connection,
         connection.pieces(f"{_PATH}/export", params, read_s=_PATIENT_S) as pieces,
-        click.open_file(str(output or "-"), "wb") as file,
     ):
         for piece in pieces:
             file.write(piece)
@@ -113,6 +112,8 @@ def export(ctx: click.Context, form: str, output: Path | None, **where: str | No
         raise CliError("The export was cut off: its last line is missing.", "Try again.")
     if found is not None and output is not None:
         say(f"{output}: {count(int(found[1]))} entries.")
+    elif output is not None:
+        say(f"{output} is written.")
 
 
 @audit.command()

@@ -25,7 +25,9 @@ _NEXT_BY_CODE: Final = {
     "model_changed": "Look at it with `llms models get NAME`, then try again.",
     "model_in_use": "Cancel what waits, then try again: llms tasks cancel --model NAME",
     "wrong_status": "See where it stands: llms tasks get ID",
-    "wrong_credentials": "Check both, then try again: llms login",
+    "wrong_credentials": "Check it, then try again.",
+    "wrong_totp": "Give the next code, or a recovery code.",
+    "address_not_allowed": "Send it from a network that is listed for it.",
     "totp_required": "Give the code: llms login --totp CODE",
     "too_many_attempts": "Wait as long as it says, then try again.",
     "setup_closed": "Sign in: llms login",
@@ -40,7 +42,7 @@ _NEXT_BY_CODE: Final = {
 }
 _NEXT_BY_STATUS: Final = {
     401: "Set LLMS_API_KEY. On the server's machine the key is in its data folder, file 'api-key'.",
-    403: "Use a key that may do this.",
+    403: "See what you may: llms whoami. Sign in as somebody who may do this, or use such a key.",
     429: "Try again later, or send less at a time.",
 }
 
@@ -90,7 +92,9 @@ class RefusedError(CliError):
 
     def lines(self) -> list[str]:
         """Title, detail, each fault of the body, the next step."""
-        faults = [f"  {_where(fault)}{fault.get('msg', '')}" for fault in self._faults()]
+        # One fault alone stands in the detail already.
+        found = [fault for fault in self._faults() if str(fault.get("msg")) not in self.message]
+        faults = [f"  {_where(fault)}{fault.get('msg', '')}" for fault in found]
         return [self.message, *faults, *([f"  → {self.next_step}"] if self.next_step else [])]
 
     def facts(self) -> dict[str, Any]:

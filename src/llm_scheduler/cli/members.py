@@ -12,7 +12,7 @@ from llm_scheduler.cli.people_options import ROLES, listed, told
 from llm_scheduler.cli.screen import local_time, say, show_json, show_table
 
 _MEMBER_COLUMNS: Final = ("USERNAME", "NAME", "KIND", "ROLE", "STATE", "SINCE")
-_SERVICE_COLUMNS: Final = ("NAME", "ROLE", "STATE", "SINCE")
+_SERVICE_COLUMNS: Final = ("NAME", "USERNAME", "ROLE", "STATE", "SINCE")
 _MEMBERS: Final = "/api/v1/members"
 _SERVICES: Final = "/api/v1/service-accounts"
 
@@ -78,7 +78,10 @@ def list_services(ctx: click.Context) -> None:
     if here(ctx).is_json:
         show_json({"items": items})
     elif items:
-        rows = ((item["name"], item["role"], item["state"], local_time(item["created_at"])) for item in items)
+        rows = (
+            (item["name"], item["username"], item["role"], item["state"], local_time(item["created_at"]))
+            for item in items
+        )
         show_table(_SERVICE_COLUMNS, rows)
     else:
         say("No service accounts. Add one: llms service-accounts add NAME")

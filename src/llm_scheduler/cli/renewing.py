@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import httpx2
 
+from llm_scheduler import __version__
 from llm_scheduler.cli.faults import CliError
 from llm_scheduler.cli.kept_login import KeptLogin, alone, keep_login, kept_login
 
@@ -39,11 +40,15 @@ class LoginAuth(httpx2.Auth):
 
     def _renewed(self, used: KeptLogin) -> Generator[httpx2.Request, httpx2.Response, KeptLogin]:
         body = {"refresh_token": used.refresh_token}
-        response = yield httpx2.Request("POST", f"{self._url}/api/v1/auth/refresh", json=body)
+        headers = {"User-Agent": f"llm-scheduler-cli/{__version__}"}
+        response = yield httpx2.Request("POST", f"{self._url}/api/v1/auth/refresh", json=body, headers=headers)
         response.read()
         if response.status_code == _OVER:
             keep_login(self._url, None)
-            raise CliError(f"Your sign-in at {self._url} is over.", "Sign in again: llms login")
+            raise CliError(
+                f"Your sign-in at {self._url} is over.",
+                "Sign in again: llms login. Else commands go by LLMS_API_KEY, or on the server's machine by its own key.",
+            )
         if response.status_code != 200:
             raise CliError(
                 f"Your sign-in at {self._url} could not be renewed ({response.status_code}).",

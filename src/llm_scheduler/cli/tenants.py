@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import time
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,6 +12,7 @@ import click
 from llm_scheduler.cli.connection import Call, segment
 from llm_scheduler.cli.faults import CliError
 from llm_scheduler.cli.invocation import here, server_options
+from llm_scheduler.cli.new_file import new_file
 from llm_scheduler.cli.people_options import MOST, bound, listed, told
 from llm_scheduler.cli.screen import show_facts, show_json, show_table
 
@@ -148,8 +147,7 @@ def export(ctx: click.Context, name: str | None, output: Path | None) -> None:
     Example: llms tenants export acme -o acme.jsonl.
     """
     path = "/api/v1/tenant/export" if name is None else f"{_PATH}/{segment(name)}/export"
-    target = nullcontext(sys.stdout) if output is None else output.open("w", encoding="utf-8")
-    with here(ctx).connect() as connection, connection.lines(path, {}) as lines, target as file:
+    with new_file(output) as file, here(ctx).connect() as connection, connection.lines(path, {}) as lines:
         rows = _copy(lines, file)
     if output is not None:
         told(ctx, {"rows": rows, "file": str(output)}, f"{rows} lines are in {output}.")
@@ -194,7 +192,7 @@ def _copy(lines: Iterable[str], file: Any) -> int:
     """
     count, last = 0, ""
     for line in lines:
-        file.write(line + "\n")
+        file.write(line.encode() + b"\n")
         count, last = count + 1, line
     if count and json.loads(last).get("rows") == count - 1:
         return count - 1

@@ -16,7 +16,9 @@ class ApiKeyNotFoundError(NotFoundError):
     code = "api_key_not_found"
 
     def __init__(self, key_id: int) -> None:
-        super().__init__(f"There is no API key {key_id} that you may see. List them: GET /api/v1/api-keys.")
+        super().__init__(
+            f"There is no API key {key_id} that you may see. List them: llms keys list, GET /api/v1/api-keys."
+        )
 
 
 class ApiKeyRevokedError(ConflictError):
@@ -25,7 +27,7 @@ class ApiKeyRevokedError(ConflictError):
     code = "api_key_revoked"
 
     def __init__(self, key_id: int) -> None:
-        super().__init__(f"API key {key_id} is revoked; make another one: POST /api/v1/api-keys.")
+        super().__init__(f"API key {key_id} is revoked; make another one: llms keys create, POST /api/v1/api-keys.")
 
 
 class TooManyApiKeysError(ConflictError):
@@ -90,7 +92,7 @@ class TenantNotFoundError(NotFoundError):
     code = "tenant_not_found"
 
     def __init__(self, name: str) -> None:
-        super().__init__(f"There is no tenant '{name[:100]}' that you belong to.")
+        super().__init__(f"There is no tenant '{name[:100]}', or you do not belong to it.")
 
 
 class TenantNameTakenError(ConflictError):

@@ -39,7 +39,11 @@ class ModelNotFoundError(NotFoundError):
     code = "model_not_found"
 
     def __init__(self, name: str, known: tuple[str, ...] = ()) -> None:
-        hint = f" Known models: {', '.join(known)}." if known else " No model is registered yet: POST /api/v1/models."
+        hint = (
+            f" Known models: {', '.join(known)}."
+            if known
+            else " There is none that you may call; add one: llms models add, POST /api/v1/models."
+        )
         super().__init__(f"There is no model '{name[:100]}'.{hint}")
         self.name, self.known = name, known
 

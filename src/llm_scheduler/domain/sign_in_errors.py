@@ -11,8 +11,10 @@ class WrongCredentialsError(UnauthorizedError):
 
     code = "wrong_credentials"
 
-    def __init__(self) -> None:
-        super().__init__("That username and password do not belong together, or the account is disabled.")
+    def __init__(
+        self, said: str = "That username and password do not belong together, or the account is disabled."
+    ) -> None:
+        super().__init__(said)
 
 
 class TotpRequiredError(UnauthorizedError):
@@ -128,7 +130,7 @@ class SessionNotFoundError(NotFoundError):
     code = "session_not_found"
 
     def __init__(self, login_id: int) -> None:
-        super().__init__(f"You have no sign-in {login_id}. List them: GET /api/v1/me/sessions.")
+        super().__init__(f"You have no sign-in {login_id}. List them: llms sessions list, GET /api/v1/me/sessions.")
 
 
 class OtherSignInError(ConflictError):

@@ -138,7 +138,10 @@ class SignIn:
         Raises:
             TooManyAttemptsError, SignInBusyError, WrongCredentialsError: no.
         """
-        await self._proved(user.username, password, device)
+        try:
+            await self._proved(user.username, password, device)
+        except WrongCredentialsError:
+            raise WrongCredentialsError("That is not your current password.") from None
         await self._throttle.succeed(user.username, device.address)
 
     async def open(self, user: User, tenant: str | None, device: Device) -> SignedIn:

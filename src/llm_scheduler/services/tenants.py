@@ -124,7 +124,9 @@ class Tenants:
         if tenant.id == DEFAULT_TENANT:
             raise TenantInUseError("The tenant 'default' is the installation's own; it cannot be removed.")
         if tenant.state is not TenantState.SUSPENDED:
-            raise TenantInUseError(f"Suspend the tenant '{name}' first: POST /api/v1/tenants/{name}/suspend.")
+            raise TenantInUseError(
+                f"Suspend it first: llms tenants suspend {name}, POST /api/v1/tenants/{name}/suspend."
+            )
         if await self._removal(tenant.id) is not None:
             raise TenantInUseError(f"The tenant '{name}' is being removed already.")
         running = (await self.use(tenant.id)).running

@@ -58,7 +58,8 @@ def renew(
         made = connection.send(Call("POST", f"{PATH}/{key_id}/renew", body=body))
     _show(ctx, made)
     if not here(ctx).is_json:
-        say(f"The old key {key_id} works until {local_time(made['replaces']['expires_at'])}.")
+        until = f"works until {local_time(made['replaces']['expires_at'])}"
+        say(f"The old key {key_id} {'works no more' if is_now or overlap == 0 else until}.")
 
 
 def _show(ctx: click.Context, made: Mapping[str, Any]) -> None:
