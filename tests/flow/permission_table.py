@@ -89,7 +89,7 @@ def dead(path: str) -> Callable[[World, str], Awaitable[Asked]]:
 
 
 async def action(world: World, tenant: str) -> Asked:
-    body = {"action": "cancel", "filter": {"q": f"of-{tenant}-nothing"}}
+    body = {"action": "cancel", "filter": {"type": f"of-{tenant}-nothing"}}
     made = await world.made(world.root(tenant), "/api/v1/tasks/actions", body)
     return Asked(f"/api/v1/tasks/actions/{made['id']}")
 

@@ -399,3 +399,63 @@ def test_where_processes_run_only_administrators_see(home: House, acme: str) -> 
 
     assert {(worker["host"], worker["pid"]) for worker in (*workers, *overview)} == {(None, None)}
     assert all(worker["host"] and worker["pid"] for worker in known)
+
+
+def test_a_key_that_renews_itself_lasts_no_longer_than_it_was_made_for(home: House) -> None:
+    developer = home.token("developer-acme")
+    made = home.done(developer, "POST", "/api/v1/api-keys", {"name": "short", "scopes": ["all"], "expires_in_s": 600})
+    path = f"/api/v1/api-keys/{made['id']}/renew"
+
+    home.refused(403, made["key"], "POST", path, {"expires_in_s": 315_360_000})
+    home.refused(422, made["key"], "POST", path, {"expires_at": "2001-01-01T00:00:00Z"})
+    assert home.done(made["key"], "POST", path, {"expires_in_s": 300})["expires_at"] < made["expires_at"]
+
+
+def test_a_key_under_a_budget_begets_none_without_it(home: House, acme: str) -> None:
+    key = home.done(acme, "POST", "/api/v1/api-keys", {"name": "poor", "scopes": ["all"]})
+    budget = {"name": "pocket-money", "period": "total", "limit_microusd": 1, "key_id": key["id"]}
+    home.done(home.root, "POST", "/api/v1/budgets", budget, X_Tenant="acme")
+
+    home.refused(403, key["key"], "POST", "/api/v1/api-keys", {"name": "rich"})
+    home.refused(403, key["key"], "POST", f"/api/v1/api-keys/{key['id']}/renew")
+
+
+def test_an_imposed_budget_outlives_the_attempt_to_make_its_model_anew(home: House, acme: str) -> None:
+    home.done(acme, "POST", "/api/v1/models", {"name": "dear", "type": "scripted"})
+    budget = {"name": "imposed", "period": "total", "limit_microusd": 1, "model": "dear"}
+    home.done(home.root, "POST", "/api/v1/budgets", budget, X_Tenant="acme")
+
+    home.refused(409, acme, "DELETE", "/api/v1/models/dear")
+    home.done(home.root, "DELETE", "/api/v1/budgets/imposed", X_Tenant="acme")
+    home.done(acme, "DELETE", "/api/v1/models/dear")
+
+
+def test_owners_of_the_first_tenant_reach_no_files_of_the_server_either(home: House, tmp_path: Any) -> None:
+    """Their scripted model wrote its ledger into any file, the secret key's among them."""
+    home.add_user("owner-default", "default", "owner")
+    owner = home.token("owner-default")
+    config = {"ledger": str(tmp_path / "ledger")}
+
+    home.refused(403, owner, "POST", "/api/v1/models", {"name": "led", "type": "scripted", "config": config})
+    home.done(owner, "POST", "/api/v1/models", {"name": "led", "type": "scripted"})
+    home.refused(403, owner, "PATCH", "/api/v1/models/led", {"config": config})
+    home.refused(403, owner, "POST", "/api/v1/models/led/endpoints", {"name": "e", "config": config})
+    home.done(owner, "PATCH", "/api/v1/models/led", {"rpm": 60})
+
+
+def test_words_that_were_searched_for_are_told_to_nobody_who_may_not_see_payloads(home: House, acme: str) -> None:
+    filter_ = {"q": "PAYLOADWORD", "status": ["failed"]}
+    begun = home.done(acme, "POST", "/api/v1/tasks/actions", {"action": "delete", "filter": filter_})
+    path = f"/api/v1/tasks/actions/{begun['id']}"
+
+    assert home.done(acme, "GET", path)["filter"]["q"] == "PAYLOADWORD"
+    home.refused(404, home.token("viewer-acme"), "GET", path)
+    assert "PAYLOADWORD" not in json.dumps(home.done(acme, "GET", "/api/v1/audit"))
+
+
+def test_a_password_that_somebody_else_chose_is_not_kept(home: House) -> None:
+    home.add_user("fresh", "acme", "viewer")
+    reset = home.done(home.root, "POST", "/api/v1/users/fresh/password")["initial_password"]
+    token = home.token("fresh", password=reset)
+
+    home.refused(422, token, "POST", "/api/v1/me/password", {"current_password": reset, "new_password": reset})

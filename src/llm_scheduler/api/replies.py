@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+from weakref import WeakValueDictionary
 
 import orjson
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from llm_scheduler.api.parts import Caller
+    from llm_scheduler.domain.ids import TenantId
+
+_under_way: Final[WeakValueDictionary[tuple[TenantId, str], asyncio.Lock]] = WeakValueDictionary()
+"""Of the requests with a key that this process is at; each holds its own."""
+
 
 async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
     """What `make` answers; for a key that was used with this body on this path, the first answer with 200.
@@ -29,8 +37,14 @@ async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answe
     if key is None:
         return await make()
     caller = caller_of(request)
-    store = caller.parts.store
     fingerprint = hashlib.sha256(request.scope["path"].encode() + b"\0" + body).hexdigest()
+    lock = _under_way.setdefault((caller.tenant_id, key), asyncio.Lock())
+    async with lock:  # a repeat that comes meanwhile waits for the first one's answer
+        return await _made(caller, key, fingerprint, make)
+
+
+async def _made(caller: Caller, key: str, fingerprint: str, make: Callable[[], Awaitable[Answer]]) -> Answer:
+    store = caller.parts.store
     kept = await store.reply(caller.tenant_id, key)
     if kept is not None:
         if kept[0] != fingerprint:

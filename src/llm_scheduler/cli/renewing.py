@@ -47,7 +47,7 @@ class LoginAuth(httpx2.Auth):
             keep_login(self._url, None)
             raise CliError(
                 f"Your sign-in at {self._url} is over.",
-                "Sign in again: llms login. Else commands go by LLMS_API_KEY, or on the server's machine by its own key.",
+                "Sign in again: llms login. Else commands go by LLMS_API_KEY, on the server's machine by its own key.",
             )
         if response.status_code != 200:
             raise CliError(

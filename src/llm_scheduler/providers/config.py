@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_TIMEOUT_S: Final = 86_400.0
 _HEADER_NAME: Final = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
-_OUR_HEADERS: Final = frozenset({"connection", "content-length", "content-type", "transfer-encoding"})
+_OUR_HEADERS: Final = frozenset({"connection", "content-length", "content-type", "host", "transfer-encoding"})
 _KEY_HEADERS: Final = frozenset({"authorization", "proxy-authorization", "x-api-key", "api-key", "cookie"})
 
 

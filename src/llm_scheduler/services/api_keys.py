@@ -184,9 +184,16 @@ class ApiKeys:
         beyond = exceeding(self._role_of(user, key.tenant_id) if key.scopes is None else key.scopes, caller.permissions)
         if beyond:
             raise ForbiddenError(f"The key may do what you may not here ({', '.join(beyond[:3])}).")
-        if expires_at is None and key.expires_at is not None:
-            expires_at = Millis(self._clock.now() + key.expires_at - key.created_at)
-        # A key that renews itself goes on; one that renews another does not reach beyond itself by it.
+        longest = None
+        if key.expires_at is not None:
+            longest = Millis(self._clock.now() + key.expires_at - key.created_at)
+        # A key that renews itself goes on, for no longer than it was made for; one that renews another does not reach
+        # beyond itself by it.
+        if key.id == caller.key_id:
+            self._check_future(expires_at)
+            if longest is not None and expires_at is not None and expires_at > longest:
+                raise ForbiddenError("A key that renews itself lasts no longer than it was made for.")
+        expires_at = expires_at or longest
         if key.id != caller.key_id:
             expires_at = self._ending(caller, expires_at)
             if self._bounded(caller, key.limits) != key.limits:
@@ -289,6 +296,10 @@ class ApiKeys:
             raise ForbiddenError(_BEYOND_LIMITS)
         return found
 
+    def _check_future(self, expires_at: Millis | None) -> None:
+        if expires_at is not None and expires_at <= self._clock.now():
+            raise InvalidInputError("expires_at is in the past; to end a key now, revoke it.", "expires_at")
+
     def _ending(self, caller: Principal, expires_at: Millis | None) -> Millis | None:
         """Not after the key that the caller came with.
 
@@ -296,8 +307,7 @@ class ApiKeys:
             InvalidInputError: it is past.
             ForbiddenError: it goes beyond.
         """
-        if expires_at is not None and expires_at <= self._clock.now():
-            raise InvalidInputError("expires_at is in the past; to end a key now, revoke it.", "expires_at")
+        self._check_future(expires_at)
         came_with = None if caller.key_id is None else self._directory.key(caller.key_id)
         if came_with is None or came_with.expires_at is None:
             return expires_at

@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from llm_scheduler.domain.access import PrincipalKind, UserState
 from llm_scheduler.domain.access_errors import UnauthorizedError
 from llm_scheduler.domain.errors import ConflictError
-from llm_scheduler.domain.sign_in_errors import OtherSignInError, SessionNotFoundError, SignInNeededError
+from llm_scheduler.domain.sign_in_errors import (
+    OtherSignInError,
+    SessionNotFoundError,
+    SignInNeededError,
+    WeakPasswordError,
+)
 from llm_scheduler.services.happenings import Happening
 
 if TYPE_CHECKING:
@@ -72,6 +77,8 @@ class OwnAccount:
         if me.user.password_hash is None:
             raise OtherSignInError
         await self._sign_in.prove(me.user, current, device)
+        if new == current:
+            raise WeakPasswordError("Choose another password than the one that you have.", "new_password")
         self._passwords.check(new, me.user.username)
         changes = {"password_hash": await self._passwords.hash(new), "must_change_password": 0}
         await self._changed(me.user, changes, "account.password_changed", device)

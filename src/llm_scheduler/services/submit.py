@@ -213,8 +213,8 @@ class Submissions:
         fallback = draft.fallback_models
         if fallback is not None:
             check_names(self._catalogue, tenant_id, model.name, fallback, draft.type, allowed)
-        elif allowed is not None and not allowed.issuperset(model.options.fallback_models):
-            # The model's own list would lead where the caller may not go.
+        elif allowed is not None:
+            # The model's own list, as it is now or may be later, would lead where the caller may not go.
             fallback = [name for name in model.options.fallback_models if name in allowed]
         names = None if fallback is None else tuple(fallback)
         return TaskOptions(names, draft.template, drops_payload=self._catalogue.drops_payloads(tenant_id))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -180,3 +181,14 @@ async def test_an_address_changes_with_its_key_or_on_the_same_server(api: Scene)
 
     assert [answer.status_code for answer in (other_path, with_its_key, without_any)] == [200, 200, 200]
     assert "api_key" not in without_any.json()["config"]
+
+
+async def test_repeats_that_come_at_once_make_one_thing(api: Scene) -> None:
+    headers, body = {"Idempotency-Key": "one"}, {"name": "b", "period": "total", "limit_microusd": 1_000}
+    await api.http.post("/api/v1/budgets", json=body)
+
+    raised = [api.http.post("/api/v1/budgets/b/top-up", json={"microusd": 100}, headers=headers) for _ in range(8)]
+    answers = await asyncio.gather(*raised)
+
+    assert {answer.status_code for answer in answers} <= {200, 201, 202}
+    assert (await api.http.get("/api/v1/budgets/b")).json()["limit_microusd"] == 1_100

@@ -15,6 +15,7 @@ from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import checked, no_query, parsed, path_id, read_json_bytes
 from llm_scheduler.api.replies import once
 from llm_scheduler.api.schemas.actions import ActionBody, ActionShown, action_json
+from llm_scheduler.domain.access import Permission
 from llm_scheduler.domain.errors import ActionNotFoundError
 from llm_scheduler.services.actions import TOUCHES
 
@@ -43,8 +44,10 @@ async def begin_action(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     value = parsed(raw)
     body = checked(value, ActionBody, "body")
-    asked = cast("dict[str, object]", value)
-    caller.audit(target=body.action, after={"filter": asked["filter"], "priority": body.priority})
+    asked = cast("dict[str, dict[str, object]]", value)["filter"]
+    # Words that are searched for may be words of payloads, which the audit log's readers need not see.
+    where = {name: "…" if name == "q" else given for name, given in asked.items()}
+    caller.audit(target=body.action, after={"filter": where, "priority": body.priority})
     return await once(request, raw, lambda: begin(caller, body.action, value, body.priority))
 
 
@@ -59,6 +62,11 @@ async def progress(request: Request) -> Answer:
     action_id = path_id(request, "action_id")
     found = await caller.parts.actions.progress(action_id)
     # Other kinds (top-ups, removals of tenants) are not about a filter's tasks, and not a tenant's to see.
-    if found.action not in TOUCHES or shown_filter(found.filter)[0] != caller.tenant_id:
+    if found.action not in TOUCHES:
+        raise ActionNotFoundError(action_id)
+    tenant_id, where = shown_filter(found.filter)
+    # How many tasks have a word in them tells what is in them.
+    is_hidden = where.get("q") is not None and not caller.principal.may(Permission.PAYLOADS_READ)
+    if tenant_id != caller.tenant_id or is_hidden:
         raise ActionNotFoundError(action_id)
     return json_answer(action_json(found))

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from llm_scheduler.api.answers import Answer, Nothing, json_answer
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
+from llm_scheduler.api.reaching import check_reach
 from llm_scheduler.api.reading import checked, no_query, parsed, read_body, read_json_bytes
 from llm_scheduler.api.replies import once
 from llm_scheduler.api.schemas.endpoints import (
@@ -65,6 +66,7 @@ async def add(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), EndpointBody, "body")
     caller.audit(target=f"{_name(request)}/{body.name}")
+    check_reach(caller, caller.parts.models.get(_name(request), caller.tenant_id).type, (body.config,))
 
     async def make() -> Answer:
         name = _name(request)
@@ -93,6 +95,7 @@ async def change(request: Request) -> Answer:
     changes: dict[str, Any] = {field: getattr(body, field) for field in body.model_fields_set}
     _note_before(request, caller)
     caller.audit(given=[*body.model_fields_set, *(f"config.{field}" for field in body.config or ())])
+    check_reach(caller, caller.parts.models.get(_name(request), caller.tenant_id).type, (body.config,))
     model = await caller.parts.endpoints.change(_name(request), caller.tenant_id, _endpoint(request), changes)
     return await _answer(caller, model, _endpoint(request))
 

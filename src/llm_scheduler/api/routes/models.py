@@ -11,6 +11,7 @@ from starlette.requests import Request
 from llm_scheduler.api.answers import Answer, Nothing, json_answer
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
+from llm_scheduler.api.reaching import check_reach
 from llm_scheduler.api.reading import checked, no_query, parsed, read_body, read_json_bytes, read_optional_body
 from llm_scheduler.api.replies import once
 from llm_scheduler.api.schemas.endpoints import endpoint_json
@@ -56,6 +57,7 @@ async def add(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), ModelBody, "body")
     caller.audit(target=body.name)
+    check_reach(caller, body.type, (body.config, *(one.config for one in body.endpoints)))
 
     async def make() -> Answer:
         given = {name: getattr(body, name) for name in ModelBody.model_fields}
@@ -177,6 +179,11 @@ async def change(request: Request) -> Answer:
         changes["retry"] = replace(caller.parts.models.get(name, caller.tenant_id).retry, **numbers)
     _take_workers(changes, body)
     await _note_before(caller, name)
+    check_reach(
+        caller,
+        caller.parts.models.get(name, caller.tenant_id).type,
+        (body.config, *(one.config for one in body.endpoints or ())),
+    )
     caller.audit(given=[*body.model_fields_set, *(f"config.{field}" for field in body.config or ())])
     return await _changed_answer(caller, await caller.parts.models.change(name, caller.tenant_id, changes))
 

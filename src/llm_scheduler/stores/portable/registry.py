@@ -5,7 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from llm_scheduler.domain.errors import ModelChangedError, ModelInUseError, ModelNotFoundError, NameTakenError
+from llm_scheduler.domain.errors import (
+    ConflictError,
+    ModelChangedError,
+    ModelInUseError,
+    ModelNotFoundError,
+    NameTakenError,
+)
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId
 from llm_scheduler.domain.session import BeatAnswer
 from llm_scheduler.ports.promises import ActionProgress
@@ -119,6 +125,10 @@ def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
     unfinished = transaction.value(statements.COUNT_UNFINISHED, (model_id,))
     if unfinished:
         raise ModelInUseError(name, unfinished)
+    # The budget would bind nobody any more, and the model could be made anew without it.
+    imposed = transaction.value("SELECT MIN(name) FROM budgets WHERE model_id = ? AND imposed = 1", (model_id,))
+    if imposed is not None:
+        raise ConflictError(f"An administrator's budget '{imposed}' is over model '{name}': only without it can it go.")
     finished = transaction.rows(("id",), statements.SELECT_FINISHED, (model_id, DELETE_SLICE))
     if finished:
         moves.delete(transaction, [row[0] for row in finished])
