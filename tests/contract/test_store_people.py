@@ -213,9 +213,9 @@ async def test_a_tenant_is_removed_in_steps_with_everything_and_nothing_of_other
     done, *waiting = await scene.submitted(5, tenant_id=acme.id, metadata={"run": "1"}, model_id=own.id)
     await scene.complete(await scene.started(done))
     (kept,) = await scene.submitted(1, metadata={"run": "1"})
-    await scene.store.keep_reply(acme.id, "a", "f", "{}")
-    await scene.store.keep_reply(acme.id, "b", "f", "{}")
-    await scene.store.keep_reply(DEFAULT_TENANT, "a", "f", "{}")
+    for tenant_id, key in ((acme.id, "a"), (acme.id, "b"), (DEFAULT_TENANT, "a")):
+        await scene.store.take_key(tenant_id, key, "f")
+        await scene.store.keep_reply(tenant_id, key, "{}")
     scopes = [f"{scene.model.id}/{acme.id}/*/chat", f"{scene.model.id}/1/*/chat", f"{own.id}/*/chat", str(own.id)]
     await scene.store.add_samples(dict.fromkeys(scopes, Sums(1.0, 1.0, 1.0, 1.0, 1.0)))
 
@@ -231,9 +231,9 @@ async def test_a_tenant_is_removed_in_steps_with_everything_and_nothing_of_other
     assert [one.name for one in await scene.store.models()] == ["m"]
     assert list((await scene.store.access()).users) == [ann]
     assert not (await scene.store.access()).memberships
-    assert await scene.store.reply(acme.id, "a") is None
+    assert await scene.store.take_key(acme.id, "a", "g") is None
     assert await scene.status(kept) is Status.QUEUED
-    assert await scene.store.reply(DEFAULT_TENANT, "a") == ("f", "{}")
+    assert await scene.store.take_key(DEFAULT_TENANT, "a", "g") == ("f", "{}")
     assert [one.scope for one in await scene.store.samples(NOON, 10)] == [f"{scene.model.id}/1/*/chat"]
     assert await erased(scene, acme.id) == [(0, [], True, False)]
 

@@ -171,18 +171,20 @@ async def test_an_idempotency_key_goes_when_its_task_is_gone_and_a_day_is_over(s
 
 
 async def test_old_replies_and_finished_actions_go_and_young_ones_stay(scene: Scene) -> None:
-    await scene.store.keep_reply(DEFAULT_TENANT, "old", "f", "{}")
+    await scene.store.take_key(DEFAULT_TENANT, "old", "f")
+    await scene.store.keep_reply(DEFAULT_TENANT, "old", "{}")
     done = await scene.store.add_action("cancel", "{}", None)
     await scene.store.save_action(done.id, seen=1, changed=1, status="completed")
     running = await scene.store.add_action("cancel", "{}", None)
     scene.clock.pass_s(DAY_S)
     line = scene.clock.now()
-    await scene.store.keep_reply(DEFAULT_TENANT, "young", "f", "{}")
+    await scene.store.take_key(DEFAULT_TENANT, "young", "f")
+    await scene.store.keep_reply(DEFAULT_TENANT, "young", "{}")
 
     assert await swept(scene, Cut(line, line)) == 2
 
-    assert await scene.store.reply(DEFAULT_TENANT, "old") is None
-    assert await scene.store.reply(DEFAULT_TENANT, "young") is not None
+    assert await scene.store.take_key(DEFAULT_TENANT, "old", "f") is None
+    assert await scene.store.take_key(DEFAULT_TENANT, "young", "f") == ("f", "{}")
     assert await scene.store.action(done.id) is None
     assert await scene.store.action(running.id) is not None
 

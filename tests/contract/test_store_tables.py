@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 from tests.contract import store_scene
-from tests.contract.store_scene import MAKERS, NOON, Scene, opened
+from tests.contract.store_scene import MAKERS, NOON, CountingMeter, Scene, mysql_store, opened
 
 from llm_scheduler.domain.errors import (
+    IdempotencyConflictError,
     ModelChangedError,
     ModelInUseError,
     ModelNotFoundError,
@@ -21,6 +22,7 @@ from llm_scheduler.domain.retry import RetryPolicy
 from llm_scheduler.domain.session import BeatAnswer, Vitals
 from llm_scheduler.domain.status import Status
 from llm_scheduler.domain.tenant import Tenant
+from llm_scheduler.ports.promises import KEY_TAKEN_MS, Taken
 
 scene = store_scene.scene
 BUSY = Vitals(running=3, cpu_percent=12.5, rss_bytes=2**33)
@@ -145,13 +147,47 @@ async def test_a_bulk_action_survives_a_restart(tmp_path: Path) -> None:
             assert (after.status, after.error, after.seen) == ("failed", "no", 9)
 
 
-async def test_a_kept_reply_is_the_first_one(scene: Scene) -> None:
-    assert await scene.store.reply(DEFAULT_TENANT, "k") is None
-    await scene.store.keep_reply(DEFAULT_TENANT, "k", "f", '{"a": 1}')
-    await scene.store.keep_reply(DEFAULT_TENANT, "k", "g", '{"a": 2}')
+async def test_of_requests_with_one_key_one_has_it_until_its_answer_is_kept(scene: Scene) -> None:
+    asked = await asyncio.gather(*(scene.store.take_key(DEFAULT_TENANT, "k", "f") for _ in range(8)))
+    await scene.store.keep_reply(DEFAULT_TENANT, "k", '{"a": 1}')
+    await scene.store.keep_reply(DEFAULT_TENANT, "k", '{"a": 2}')
 
-    assert await scene.store.reply(DEFAULT_TENANT, "k") == ("f", '{"a": 1}')
-    assert await scene.store.reply(TenantId(2), "k") is None
+    assert sorted(asked, key=lambda one: one is not None) == [None, *[Taken("f", None)] * 7]
+    assert await scene.store.take_key(DEFAULT_TENANT, "k", "g") == Taken("f", '{"a": 1}')
+    await scene.store.free_key(DEFAULT_TENANT, "k")
+    assert await scene.store.take_key(DEFAULT_TENANT, "k", "g") == Taken("f", '{"a": 1}')
+    assert await scene.store.take_key(TenantId(2), "k", "f") is None
+
+
+async def test_a_key_is_free_again_when_nothing_was_made_or_whoever_had_it_is_gone(scene: Scene) -> None:
+    await scene.store.take_key(DEFAULT_TENANT, "k", "f")
+    await scene.store.free_key(DEFAULT_TENANT, "k")
+    assert await scene.store.take_key(DEFAULT_TENANT, "k", "g") is None
+    scene.clock.pass_s(KEY_TAKEN_MS / 1000 - 1)
+    assert await scene.store.take_key(DEFAULT_TENANT, "k", "h") == Taken("g", None)
+    scene.clock.pass_s(1)
+    assert await scene.store.take_key(DEFAULT_TENANT, "k", "h") is None
+
+
+async def test_a_tasks_key_is_none_for_other_requests_and_the_other_way_round(scene: Scene) -> None:
+    await scene.submitted(idempotency_key="task", fingerprint="t")
+    await scene.store.take_key(DEFAULT_TENANT, "other", "f")
+
+    assert await scene.store.take_key(DEFAULT_TENANT, "task", "f") == Taken("t", None)
+    with pytest.raises(IdempotencyConflictError):
+        await scene.submitted(idempotency_key="other", fingerprint="f")
+
+
+async def test_of_two_processes_one_has_a_key(tmp_path: Path) -> None:
+    """A lock of one process let two of them make what one request asked for."""
+    async with opened(mysql_store, tmp_path) as scene:
+        other = mysql_store(tmp_path, scene.clock, CountingMeter())
+        await other.open()
+        stores = (scene.store, other)
+        for number in range(20):
+            asked = [store.take_key(DEFAULT_TENANT, f"k{number}", "f") for store in stores for _ in range(2)]
+            assert (await asyncio.gather(*asked)).count(None) == 1
+        await other.close()
 
 
 async def test_everything_is_there_after_a_restart(tmp_path: Path) -> None:

@@ -58,7 +58,8 @@ async def fill(scene: Scene, many: int) -> list[TaskId]:
     )
     await scene.store.cancel([started[-1].task_id, first[-1]])
     await scene.store.log([TaskLog(first[0], LogLevel.INFO, ODD, scene.clock.now(), {"a": [1, ODD]})])
-    await scene.store.keep_reply(DEFAULT_TENANT, "reply", "f", "{}")
+    await scene.store.take_key(DEFAULT_TENANT, "reply", "f")
+    await scene.store.keep_reply(DEFAULT_TENANT, "reply", "{}")
     await scene.store.add_action("cancel", '{"status": "queued"}', None)
     await scene.store.roll_up("2027-01-15")
     return [one.task_id for one in started[-3:]]

@@ -450,6 +450,7 @@ def test_words_that_were_searched_for_are_told_to_nobody_who_may_not_see_payload
 
     assert home.done(acme, "GET", path)["filter"]["q"] == "PAYLOADWORD"
     home.refused(404, home.token("viewer-acme"), "GET", path)
+    home.done(acme, "POST", "/api/v1/dead-letters/discard", {"filter": {"q": "PAYLOADWORD"}})
     assert "PAYLOADWORD" not in json.dumps(home.done(acme, "GET", "/api/v1/audit"))
 
 
@@ -458,4 +459,26 @@ def test_a_password_that_somebody_else_chose_is_not_kept(home: House) -> None:
     reset = home.done(home.root, "POST", "/api/v1/users/fresh/password")["initial_password"]
     token = home.token("fresh", password=reset)
 
+    told = home.ask(token, "GET", "/api/v1/tasks").json()["detail"]
+    assert told.startswith("Choose a password of your own first")
     home.refused(422, token, "POST", "/api/v1/me/password", {"current_password": reset, "new_password": reset})
+    wrong = {"current_password": "another", "new_password": PASSWORD}
+    assert "current password" in home.ask(token, "POST", "/api/v1/me/password", wrong).json()["detail"]
+    home.done(token, "POST", "/api/v1/me/password", {"current_password": reset, "new_password": PASSWORD})
+    home.done(token, "GET", "/api/v1/tasks")
+
+
+def test_tasks_of_a_bound_key_do_not_follow_what_becomes_of_their_models_list(home: House, acme: str) -> None:
+    """What waited for a model went on to models that were added to its fallbacks later."""
+    config = {"errors": [{"every": 1, "code": "permission_denied"}]}
+    for name, more in (("narrow", {"config": config}), ("beyond", {})):
+        home.done(acme, "POST", "/api/v1/models", {"name": name, "type": "scripted", **more})
+    key = home.key(acme, scopes=["submit"], allowed_models=["narrow"])
+    home.done(acme, "POST", "/api/v1/models/narrow/pause")
+    bound, free = (home.task(who, model="narrow", max_retries=0, run_at=None) for who in (key, acme))
+    home.done(acme, "PATCH", "/api/v1/models/narrow", {"fallback_models": ["beyond"]})
+    home.done(acme, "POST", "/api/v1/models/narrow/resume")
+
+    over = [home.done(acme, "GET", f"/api/v1/tasks/{task}?wait=20") for task in (bound, free)]
+
+    assert [(task["status"], task["model"]) for task in over] == [("failed", "narrow"), ("completed", "beyond")]

@@ -45,8 +45,9 @@ def priority_number(value: object) -> int:
 
 
 def _written_priority(value: object) -> int:
-    is_digit = isinstance(value, str) and len(value) == 1 and value in "0123456789"
-    return priority_number(int(str(value)) if is_digit else value)
+    if isinstance(value, str) and len(value) == 1 and value in "0123456789":
+        return priority_number(int(value))
+    return priority_number(value)
 
 
 def instant(value: object) -> datetime:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from typing import TYPE_CHECKING, Final
-from weakref import WeakValueDictionary
 
 import orjson
 
@@ -20,15 +19,13 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from llm_scheduler.api.parts import Caller
-    from llm_scheduler.domain.ids import TenantId
-
-_under_way: Final[WeakValueDictionary[tuple[TenantId, str], asyncio.Lock]] = WeakValueDictionary()
-"""Of the requests with a key that this process is at; each holds its own."""
+_LOOK_AGAIN_S: Final = 0.1
 
 
 async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answer]]) -> Answer:
     """What `make` answers; for a key that was used with this body on this path, the first answer with 200.
+
+    Of requests that come at once, also to several processes, one is carried out, and the others wait for its answer.
 
     Raises:
         IdempotencyConflictError: the key was used with another body.
@@ -37,22 +34,21 @@ async def once(request: Request, body: bytes, make: Callable[[], Awaitable[Answe
     if key is None:
         return await make()
     caller = caller_of(request)
+    store, tenant_id = caller.parts.store, caller.tenant_id
     fingerprint = hashlib.sha256(request.scope["path"].encode() + b"\0" + body).hexdigest()
-    lock = _under_way.setdefault((caller.tenant_id, key), asyncio.Lock())
-    async with lock:  # a repeat that comes meanwhile waits for the first one's answer
-        return await _made(caller, key, fingerprint, make)
-
-
-async def _made(caller: Caller, key: str, fingerprint: str, make: Callable[[], Awaitable[Answer]]) -> Answer:
-    store = caller.parts.store
-    kept = await store.reply(caller.tenant_id, key)
-    if kept is not None:
-        if kept[0] != fingerprint:
+    while (taken := await store.take_key(tenant_id, key, fingerprint)) is not None:
+        if taken.fingerprint != fingerprint:
             raise IdempotencyConflictError(key)
-        caller.trail.is_silent = True
-        return Answer(200, kept[1].encode())
-    answer = await make()
-    await store.keep_reply(caller.tenant_id, key, fingerprint, answer.body.decode())
+        if taken.answer is not None:
+            caller.trail.is_silent = True
+            return Answer(200, taken.answer.encode())
+        await asyncio.sleep(_LOOK_AGAIN_S)  # the first one is at it, here or in another process
+    try:
+        answer = await make()
+    except BaseException:
+        await store.free_key(tenant_id, key)
+        raise
+    await store.keep_reply(tenant_id, key, answer.body.decode())
     return answer
 
 

@@ -59,7 +59,7 @@ def list_(ctx: click.Context, limit: int, **where: str | None) -> None:
     if here(ctx).is_json:
         show_json({"items": items})
     elif items:
-        show_table(_COLUMNS, (_row(item) for item in items))
+        show_table(_COLUMNS, (_row(item) for item in items), spare=("ID", "FROM", "CHANGE"))
     else:
         say("No entries.")
 

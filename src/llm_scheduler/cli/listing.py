@@ -26,6 +26,7 @@ TASK_COLUMNS: Final = (
     ">COST",
     "ANSWER OR ERROR",
 )
+SPARE_TASK_COLUMNS: Final = (">PRI", ">WAITED", ">RAN", ">TOKENS", ">COST")
 
 
 def pages(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from rich.console import Console
     from rich.table import Table
@@ -33,6 +33,7 @@ STATUS_STYLES: Final[Mapping[str, str]] = {
     "cancelled": "dim",
 }
 _PIPE_WIDTH: Final = 160
+_NARROW: Final = 110
 # Escape sequences in a model's answer must not drive the terminal.
 _CONTROLS: Final = {code: "�" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
 
@@ -77,7 +78,7 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str |
         table.add_column(
             name.removeprefix(">"),
             justify="right" if is_number else "left",
-            no_wrap=is_number or name in ("ID", "STATUS", "NAME", "MODEL", "SETTING"),
+            no_wrap=is_number or name in ("ID", "AT", "STATUS", "NAME", "MODEL", "SETTING", "CREATED"),
         )
     for row in rows:
         cells = [Text(str(cell if cell is not None else "–").translate(_CONTROLS)) for cell in row]
@@ -88,9 +89,22 @@ def table_of(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str |
     return table
 
 
-def show_table(columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None) -> None:
-    """Print a table on stdout."""
-    console().print(table_of(columns, rows, title))
+def show_table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], title: str | None = None, *, spare: Collection[str] = ()
+) -> None:
+    """Print a table on stdout. A narrow terminal does without the `spare` columns; what is left stays readable."""
+    screen = console()
+    if screen.width < _NARROW:
+        columns, rows = without(columns, rows, spare)
+    screen.print(table_of(columns, rows, title))
+
+
+def without(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], spare: Collection[str]
+) -> tuple[Sequence[str], Iterable[Sequence[Any]]]:
+    """A table without some of its columns."""
+    kept = [number for number, name in enumerate(columns) if name not in spare]
+    return [columns[one] for one in kept], ([row[one] for one in kept] for row in rows)
 
 
 def show_facts(facts: Iterable[tuple[str, Any]]) -> None:

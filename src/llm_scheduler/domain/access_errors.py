@@ -159,14 +159,14 @@ class SharedModelError(ForbiddenError):
 
 
 class ServerModelError(ForbiddenError):
-    """The model would reach into the server: that is for the installation's own tenant."""
+    """The model would reach into the server: that is for administrators, in the installation's own tenant."""
 
     code = "server_model"
 
     def __init__(self, kind: str) -> None:
         super().__init__(
-            f"A model of type '{kind[:50]}' with this config runs inside the server or names files on it; only the "
-            "installation's own tenant may have one, and shares it with all. Ask an administrator for it."
+            f"A model of type '{kind[:50]}' with this config runs inside the server or names files on it; only an "
+            "administrator makes one, in the installation's own tenant, which shares it with all."
         )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,13 +48,31 @@ class Actions(Protocol):
         ...
 
 
+KEY_TAKEN_MS: Final = 60_000
+
+
+class Taken(NamedTuple):
+    """By which request an idempotency key is taken. `answer` None: it is at it still, or was a task's."""
+
+    fingerprint: str
+    answer: str | None
+
+
 class Replies(Protocol):
     """Answers kept for idempotency keys of requests that are not single tasks."""
 
-    async def reply(self, tenant_id: TenantId, key: str) -> tuple[str, str] | None:
-        """(fingerprint, answer as JSON text) of an earlier use."""
+    async def take_key(self, tenant_id: TenantId, key: str, fingerprint: str) -> Taken | None:
+        """Take it for a request that is about to be carried out; else by which request it is taken already.
+
+        Of several that ask at once one gets it. One that was taken longer than `KEY_TAKEN_MS` ago and has no answer
+        is free again: whoever had it is gone.
+        """
         ...
 
-    async def keep_reply(self, tenant_id: TenantId, key: str, fingerprint: str, answer: str) -> None:
-        """Remember; the first one wins."""
+    async def keep_reply(self, tenant_id: TenantId, key: str, answer: str) -> None:
+        """The answer, as JSON text, of the request that has taken it."""
+        ...
+
+    async def free_key(self, tenant_id: TenantId, key: str) -> None:
+        """The request that has taken it made nothing: the next one may try."""
         ...

@@ -36,7 +36,7 @@ def _attempts(value: object) -> frozenset[int]:
 def _errors(value: object) -> tuple[ErrorRule, ...]:
     if not isinstance(value, list) or not all(isinstance(rule, Mapping) for rule in value):
         raise ValueError('be a list of rules such as {"every": 10, "code": "server_error"}')
-    return tuple(ErrorRule(**checked(rule, RULE_FIELDS, "errors", at)) for at, rule in enumerate(value))  # pyright: ignore[reportArgumentType]
+    return tuple(ErrorRule(**checked(rule, RULE_FIELDS, "errors", at)) for at, rule in enumerate(value))  # pyright: ignore[reportArgumentType] - read by RULE_FIELDS
 
 
 RULE_FIELDS: Final = (

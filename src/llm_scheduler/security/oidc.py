@@ -208,7 +208,7 @@ class OidcProvider:
             if self._keys is None or self._clock.monotonic_s() - self._keys_s >= _KEPT_S:
                 found = await self._json("GET", metadata["jwks_uri"], None, {})
                 try:
-                    self._keys = KeySet.import_key_set(found)  # pyright: ignore[reportArgumentType]
+                    self._keys = KeySet.import_key_set(found)  # pyright: ignore[reportArgumentType] - foreign JSON, refused below if it is none
                 except (JoseError, ValueError, TypeError, KeyError) as error:
                     raise ProviderUnavailableError("its keys cannot be read") from error
                 self._keys_s = self._clock.monotonic_s()

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from llm_scheduler.domain.access import Principal, User
     from llm_scheduler.domain.ids import TenantId
-    from llm_scheduler.ports.access import AccessRecord
     from llm_scheduler.ports.clock import Clock
+    from llm_scheduler.ports.store import Store
     from llm_scheduler.services.directory import Directory
 
 MOST_KEYS: Final = 200
@@ -70,7 +70,7 @@ class ApiKeys:
         draw: so many characters of `key_text.ALPHABET` that nobody can guess.
     """
 
-    def __init__(self, store: AccessRecord, directory: Directory, clock: Clock, draw: Callable[[int], str]) -> None:
+    def __init__(self, store: Store, directory: Directory, clock: Clock, draw: Callable[[int], str]) -> None:
         self._store, self._directory, self._clock, self._draw = store, directory, clock, draw
 
     async def list(
@@ -111,6 +111,7 @@ class ApiKeys:
             ForbiddenError: for somebody else, or for more than the caller may.
             TooManyApiKeysError: the user has enough.
         """
+        await self._check_unbudgeted(caller)
         user = self._holder(caller, draft.user)
         scopes = expanded(draft.scopes, self._held(caller, user))
         limits = self._bounded(caller, _checked(draft.limits))
@@ -176,6 +177,7 @@ class ApiKeys:
         Raises:
             ApiKeyNotFoundError, ApiKeyRevokedError, InvalidInputError, ForbiddenError: as their names say.
         """
+        await self._check_unbudgeted(caller)
         key = await self.get(caller, key_id)
         user = self._user_of(key)
         if key.revoked_at is not None:
@@ -264,6 +266,11 @@ class ApiKeys:
         if user is None:
             raise ApiKeyNotFoundError(key.id)
         return user
+
+    async def _check_unbudgeted(self, caller: Principal) -> None:
+        """A key under a budget begets none, for that would not be under it."""
+        if caller.key_id is not None and any(one.key_id == caller.key_id for one in await self._store.budgets()):
+            raise ForbiddenError("Your key has a budget, so it makes and renews none: those would not have it.")
 
     def _held(self, caller: Principal, user: User) -> frozenset[Permission]:
         """What both of them may do there."""

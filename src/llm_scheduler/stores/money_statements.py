@@ -114,3 +114,4 @@ SAME_PRICE: Final = (
     "AND COALESCE(tenant_id, 0) = ?"
 )
 DROP_PRICE: Final = "DELETE FROM prices WHERE id = ? AND COALESCE(tenant_id, 0) = ?"
+IMPOSED_ON_MODEL: Final = "SELECT MIN(name) FROM budgets WHERE model_id = ? AND imposed = 1"

@@ -391,9 +391,5 @@ COUNT_QUEUED: Final = "SELECT COUNT(*) FROM tasks WHERE status = 'queued'"
 _OF_MODEL: Final = "FROM tasks WHERE tenant_id IN (SELECT id FROM tenants) AND model_id = ?"
 COUNT_UNFINISHED: Final = f"SELECT COUNT(*) {_OF_MODEL} AND status IN {UNFINISHED}"
 SELECT_FINISHED: Final = f"SELECT id {_OF_MODEL} AND status IN {TERMINAL} LIMIT ?"
-KEY_IN_USE: Final = "SELECT fingerprint FROM idempotency_keys WHERE tenant_id = ? AND `key` = ?"
-SELECT_REPLY: Final = (
-    "SELECT fingerprint, answer FROM idempotency_keys WHERE tenant_id = ? AND `key` = ? AND answer IS NOT NULL"
-)
 OLD_ACTIONS: Final = "SELECT id FROM actions WHERE status <> 'running' AND updated_at < ? ORDER BY id LIMIT ?"
 DROP_ACTIONS: Final = "DELETE FROM actions WHERE id IN ({ids}) AND status <> 'running' AND updated_at < ?"

@@ -297,9 +297,9 @@ async def test_a_repeated_request_makes_no_second_key_and_shows_none(api: KeySce
     assert again.json()["location"] == first.headers["location"]
     assert (other.status_code, other.json()["code"]) == (409, "idempotency_conflict")
     assert len((await api.of("dan").get(KEYS)).json()["items"]) == 1
-    kept = await api.parts.store.reply(DEFAULT_TENANT, "once")
+    kept = await api.parts.store.take_key(DEFAULT_TENANT, "once", "?")
     assert kept is not None
-    assert first.json()["key"][14:] not in kept[1]
+    assert first.json()["key"][14:] not in str(kept.answer)
 
 
 async def test_keys_are_listed_in_pages(api: KeyScene) -> None:

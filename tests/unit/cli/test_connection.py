@@ -186,3 +186,26 @@ def test_answer_without_content_is_fine() -> None:
     server.planned = [lambda request: answer_json({"items": [], "next_cursor": None})]
 
     assert "No such tasks." in invoke(server, "tasks", "list").stderr
+
+
+def test_a_single_fault_of_a_body_is_told_once() -> None:
+    server = FakeServer()
+    fault = {"loc": ["body", "name"], "msg": "Use letters and digits."}
+    server.planned = [lambda request: problem(422, "invalid_request", "name: Use letters and digits.", errors=[fault])]
+
+    assert invoke(server, "submit", "toy", "Hi").stderr.count("letters and digits") == 1
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "step"),
+    [
+        (401, "wrong_totp", "next code"),
+        (403, "address_not_allowed", "network that is listed"),
+        (403, "forbidden", "llms whoami"),
+    ],
+)
+def test_a_refusal_says_what_to_do_next(status: int, code: str, step: str) -> None:
+    server = FakeServer()
+    server.planned = [lambda request: problem(status, code, "No.")]
+
+    assert step in invoke(server, "submit", "toy", "Hi").stderr

@@ -33,6 +33,8 @@ SECRET = "sk-do-not-show-me"
         ("openai", {"headers": {"x": f"{SECRET}\r\n"}}, ("headers",), "one line"),
         ("openai", {"headers": {"Authorization": SECRET}}, ("headers",), "'api_key'"),
         ("openai", {"headers": {"Content-Length": "1"}}, ("headers",), "each request"),
+        ("openai", {"headers": {"Host": "elsewhere.example"}}, ("headers",), "each request"),
+        ("openai", {"api_key_header": "Host"}, ("api_key_header",), "name of a header"),
         ("openai", {"headers": ["x"]}, ("headers",), "object"),
         ("openai", {"api_key_header": "a b"}, ("api_key_header",), "name of a header"),
         ("openai", {"extra_body": []}, ("extra_body",), "object"),

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Final, cast
+from typing import Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 
 from llm_scheduler.api.answers import Answer, json_answer
-from llm_scheduler.api.beginning import begin
+from llm_scheduler.api.beginning import begin, noted_filter
 from llm_scheduler.api.filters import shown_filter
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
 from llm_scheduler.api.reading import checked, no_query, parsed, path_id, read_json_bytes
 from llm_scheduler.api.replies import once
 from llm_scheduler.api.schemas.actions import ActionBody, ActionShown, action_json
-from llm_scheduler.domain.access import Permission
+from llm_scheduler.api.showing import sees_payloads
 from llm_scheduler.domain.errors import ActionNotFoundError
 from llm_scheduler.services.actions import TOUCHES
 
@@ -44,10 +44,7 @@ async def begin_action(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     value = parsed(raw)
     body = checked(value, ActionBody, "body")
-    asked = cast("dict[str, dict[str, object]]", value)["filter"]
-    # Words that are searched for may be words of payloads, which the audit log's readers need not see.
-    where = {name: "…" if name == "q" else given for name, given in asked.items()}
-    caller.audit(target=body.action, after={"filter": where, "priority": body.priority})
+    caller.audit(target=body.action, after={"filter": noted_filter(value), "priority": body.priority})
     return await once(request, raw, lambda: begin(caller, body.action, value, body.priority))
 
 
@@ -66,7 +63,7 @@ async def progress(request: Request) -> Answer:
         raise ActionNotFoundError(action_id)
     tenant_id, where = shown_filter(found.filter)
     # How many tasks have a word in them tells what is in them.
-    is_hidden = where.get("q") is not None and not caller.principal.may(Permission.PAYLOADS_READ)
+    is_hidden = where.get("q") is not None and not sees_payloads(caller)
     if tenant_id != caller.tenant_id or is_hidden:
         raise ActionNotFoundError(action_id)
     return json_answer(action_json(found))

@@ -34,7 +34,6 @@ from llm_scheduler.api.schemas.api_keys import (
     key_json,
 )
 from llm_scheduler.api.schemas.money import budget_json
-from llm_scheduler.domain.access_errors import ForbiddenError
 from llm_scheduler.domain.ids import KeyId
 from llm_scheduler.ports.api_keys import KeyFilter
 from llm_scheduler.services.api_keys import KeyDraft
@@ -73,7 +72,6 @@ async def add(request: Request) -> Answer:
     raw = await read_json_bytes(request)
     body = checked(parsed(raw), ApiKeyBody, "body")
     caller.audit(target=body.name)
-    await _check_unbudgeted(caller)
 
     async def make() -> tuple[Answer, str]:
         draft = KeyDraft(body.name, body.user, body.scopes, body.limits(), body.ends_at(caller.parts.clock.now()))
@@ -169,7 +167,6 @@ async def renew(request: Request) -> Answer:
     caller = caller_of(request)
     no_query(request)
     body = await read_optional_body(request, RenewBody) or RenewBody()
-    await _check_unbudgeted(caller)
 
     async def make() -> tuple[Answer, str]:
         ends_at = body.ends_at(caller.parts.clock.now())
@@ -191,14 +188,3 @@ def _key_id(request: Request) -> KeyId:
 
 def _shown(caller: Caller, key: ApiKey) -> Mapping[str, object]:
     return key_json(key, caller.parts.access.api_keys.username(key), caller.parts.clock.now())
-
-
-async def _check_unbudgeted(caller: Caller) -> None:
-    """A key under a budget begets none: it would have no budget.
-
-    Raises:
-        ForbiddenError: the caller came with such a key.
-    """
-    key_id = caller.principal.key_id
-    if key_id is not None and any(one.key_id == key_id for one in await caller.parts.budgets.list(caller.tenant_id)):
-        raise ForbiddenError("Your key has a budget, so it makes and renews none: those would not have it.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 from starlette.requests import Request
 
 from llm_scheduler.api.answers import Answer, json_answer
-from llm_scheduler.api.beginning import begin
+from llm_scheduler.api.beginning import begin, noted_filter
 from llm_scheduler.api.filters import only
 from llm_scheduler.api.operations import DirectRoute, Tag, operation
 from llm_scheduler.api.parts import caller_of
@@ -114,7 +114,7 @@ async def discard(request: Request) -> Answer:
 def _note(caller: Caller, ids: Sequence[int] | None, value: object) -> None:
     """What is to be moved: so many by ids, the first of them named, or a filter."""
     if ids is None:
-        caller.audit(after={"filter": cast("dict[str, object]", value)["filter"]})
+        caller.audit(after={"filter": noted_filter(value)})
     else:
         caller.audit(after={"count": len(ids), "ids": list(ids[:_MOST_NAMED])})
 

@@ -33,7 +33,7 @@ def list_(ctx: click.Context, is_all: bool, user: str | None, revoked: bool) -> 
     if here(ctx).is_json:
         show_json({"items": items})
     elif items:
-        show_table(_COLUMNS, (_row(item) for item in items))
+        show_table(_COLUMNS, (_row(item) for item in items), spare=("PREFIX", "SCOPES"))
     else:
         say("No API keys. Make one: llms keys create --help")
 

@@ -11,7 +11,7 @@ from llm_scheduler.cli.connection import segment
 from llm_scheduler.cli.filters import Filter, filter_options
 from llm_scheduler.cli.following import text_of
 from llm_scheduler.cli.invocation import here, server_options
-from llm_scheduler.cli.listing import TASK_COLUMNS, pages, task_row
+from llm_scheduler.cli.listing import SPARE_TASK_COLUMNS, TASK_COLUMNS, pages, task_row
 from llm_scheduler.cli.screen import (
     count,
     local_time,
@@ -64,7 +64,7 @@ def _show(items: list[dict[str, Any]], limit: int | None) -> None:
     if not items:
         say("No such tasks.")
         return
-    show_table(TASK_COLUMNS, (task_row(task) for task in items))
+    show_table(TASK_COLUMNS, (task_row(task) for task in items), spare=SPARE_TASK_COLUMNS)
     if len(items) == limit:
         say("There may be more: --limit N or --all.")
 

@@ -11,7 +11,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from llm_scheduler.stores import cache_statements, fallback_statements, key_statements, money_statements, statements
+from llm_scheduler.stores import (
+    cache_statements,
+    fallback_statements,
+    key_statements,
+    money_statements,
+    reply_statements,
+    statements,
+)
 from llm_scheduler.stores.portable import accounts, logins, payloads, states
 
 UPDATE: Final = " FOR UPDATE"
@@ -27,6 +34,7 @@ LOCKS: Final = {
     statements.SELECT_REVIVABLE: UPDATE,
     statements.SELECT_TERMINAL: UPDATE,
     statements.MODEL_NOW: UPDATE,
+    reply_statements.HOLD_REPLY: UPDATE,
     fallback_statements.HOLD_WAITING: UPDATE,
     statements.SELECT_DUE: SKIP,
     statements.SELECT_OVERDUE: SKIP,
@@ -54,7 +62,7 @@ INFORMING: Final = frozenset(
         statements.SELECT_MOVED,
         statements.SELECT_TENANTS,
         statements.SELECT_STOPS,
-        statements.KEY_IN_USE,
+        reply_statements.TASK_THERE,  # a task that goes now frees the key of its own a moment later
         states.SELECT_STATE,  # judged by the UPDATE before it
         payloads.SELECT_FADING,  # of tasks that are held
         payloads.SELECT_FADED,  # judged again by the UPDATE
@@ -69,6 +77,7 @@ INFORMING: Final = frozenset(
         money_statements.SELECT_LEAKED,  # held before they are settled
         money_statements.SUMS,  # under the locks of their budgets
         money_statements.SAME_PRICE,
+        money_statements.IMPOSED_ON_MODEL,  # one that is imposed in this moment comes too late for the model
         key_statements.OLD,  # judged again by the DELETE
         logins.COUNTED,  # held by the upsert before it
         logins.KEYS_IN_USE,  # under the guard `sign_up`

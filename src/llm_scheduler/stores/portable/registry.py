@@ -14,8 +14,8 @@ from llm_scheduler.domain.errors import (
 )
 from llm_scheduler.domain.ids import Millis, ModelId, SessionId
 from llm_scheduler.domain.session import BeatAnswer
-from llm_scheduler.ports.promises import ActionProgress
-from llm_scheduler.stores import statements
+from llm_scheduler.ports.promises import KEY_TAKEN_MS, ActionProgress, Taken
+from llm_scheduler.stores import money_statements, reply_statements, statements
 from llm_scheduler.stores.portable import moves
 from llm_scheduler.stores.rows import (
     ACTION_COLUMNS,
@@ -126,7 +126,7 @@ def remove_model(transaction: Transaction, model_id: ModelId) -> bool:
     if unfinished:
         raise ModelInUseError(name, unfinished)
     # The budget would bind nobody any more, and the model could be made anew without it.
-    imposed = transaction.value("SELECT MIN(name) FROM budgets WHERE model_id = ? AND imposed = 1", (model_id,))
+    imposed = transaction.value(money_statements.IMPOSED_ON_MODEL, (model_id,))
     if imposed is not None:
         raise ConflictError(f"An administrator's budget '{imposed}' is over model '{name}': only without it can it go.")
     finished = transaction.rows(("id",), statements.SELECT_FINISHED, (model_id, DELETE_SLICE))
@@ -166,9 +166,18 @@ def save_action(
     transaction.do(statement, (*counts, status, error, transaction.now, action_id))
 
 
-def keep_reply(transaction: Transaction, key: tuple[TenantId, str], fingerprint: str, answer: str) -> None:
-    """Remember an answer, unless the key is in use."""
-    if transaction.value(statements.KEY_IN_USE, key) is not None:
-        return
+def take_key(transaction: Transaction, key: tuple[TenantId, str], fingerprint: str) -> Taken | None:
+    """Take an idempotency key, in two steps: an empty answer stands for one to come. Else who has it."""
+    columns = ("fingerprint", "answer", "created_at", "task_id")
+    for used, answer, created_at, task_id in transaction.rows(columns, reply_statements.HOLD_REPLY, key):
+        if answer is None:
+            is_free = transaction.value(reply_statements.TASK_THERE, (task_id,)) is None
+        else:
+            is_free = answer == "" and created_at <= transaction.now - KEY_TAKEN_MS
+        if not is_free:
+            return Taken(used, answer or None)
+        transaction.do(statements.DROP_KEY, key)
+    # Of two processes that take it at once the second is told by the primary key, and looks again.
     columns = ("tenant_id", "key", "fingerprint", "created_at", "answer")
-    transaction.insert("idempotency_keys", columns, [(*key, fingerprint, Millis(transaction.now), answer)])
+    transaction.insert("idempotency_keys", columns, [(*key, fingerprint, Millis(transaction.now), "")])
+    return None

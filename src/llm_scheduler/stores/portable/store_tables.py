@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llm_scheduler.stores import statements
+from llm_scheduler.stores import reply_statements
 from llm_scheduler.stores.portable import registry
 from llm_scheduler.stores.portable.access import Access
 from llm_scheduler.stores.rows import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from llm_scheduler.domain.model import Model
     from llm_scheduler.domain.session import BeatAnswer, Session, Vitals
     from llm_scheduler.domain.tenant import Tenant
-    from llm_scheduler.ports.promises import ActionProgress
+    from llm_scheduler.ports.promises import ActionProgress, Taken
 
 ALL = 2**31
 MODELS = f"SELECT {named(MODEL_COLUMNS)} FROM models ORDER BY name, id LIMIT ?"  # noqa: S608 - names of our own, values are bound
@@ -112,12 +112,14 @@ class TableCalls(Access):
         rows = await self._read(lambda reader: reader.rows(ACTION_COLUMNS, UNFINISHED_ACTIONS, (ALL,)))
         return [action_of(row) for row in rows]
 
-    async def reply(self, tenant_id: TenantId, key: str) -> tuple[str, str] | None:
-        """(fingerprint, answer as JSON text) of an earlier use."""
-        columns = ("fingerprint", "answer")
-        rows = await self._read(lambda r: r.rows(columns, statements.SELECT_REPLY, (tenant_id, key)))
-        return (rows[0][0], rows[0][1]) if rows else None
+    async def take_key(self, tenant_id: TenantId, key: str, fingerprint: str) -> Taken | None:
+        """Take it, or by which request it is taken."""
+        return await self._write(lambda transaction: registry.take_key(transaction, (tenant_id, key), fingerprint))
 
-    async def keep_reply(self, tenant_id: TenantId, key: str, fingerprint: str, answer: str) -> None:
-        """Remember; the first one wins."""
-        await self._write(lambda transaction: registry.keep_reply(transaction, (tenant_id, key), fingerprint, answer))
+    async def keep_reply(self, tenant_id: TenantId, key: str, answer: str) -> None:
+        """The answer of the request that has taken it."""
+        await self._write(lambda transaction: transaction.do(reply_statements.KEEP_REPLY, (answer, tenant_id, key)))
+
+    async def free_key(self, tenant_id: TenantId, key: str) -> None:
+        """The next one may try."""
+        await self._write(lambda transaction: transaction.do(reply_statements.FREE_KEY, (tenant_id, key)))
